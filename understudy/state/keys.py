@@ -1,0 +1,79 @@
+"""Every key in Redis: its name, its type and how long it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LEASE_MS = 10_000
+"""How long a worker may work on a call without renewing; PROTOCOL "Recovery"."""
+
+RENEW_S = 1.5
+"""Renewals also bring cancellations, which are to arrive within 2 s."""
+
+BEAT_S = 1.0
+WORKER_TTL_MS = 5_000
+"""A worker that missed five beats is gone: its queue's calls move on within 8 s, a tick of 2 s included."""
+
+TICK_MS = 2_000
+"""One reconciler tick, in whichever worker comes first."""
+
+PROBER_LEASE_MS = 6_000
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names of all keys under one prefix, so that several installations may share a Redis."""
+
+    prefix: str = "u:"
+
+    def call(self, call_id: str) -> str:
+        """Hash: one call, from opening to a day after its deadline."""
+        return f"{self.prefix}call:{call_id}"
+
+    def due(self) -> str:
+        """Sorted set, call id → when the reconciler looks at it; a row goes when its call ends (plain: is told)."""
+        return f"{self.prefix}due"
+
+    def mark(self, queue: str) -> str:
+        """String, 1 day: the latest dispatch time taken from the queue."""
+        return f"{self.prefix}mark:{queue}"
+
+    def waiting(self, queue: str) -> str:
+        """Sorted set, call id → since when it waits; a row goes when its call begins or moves."""
+        return f"{self.prefix}waiting:{queue}"
+
+    def inbox(self, client_id: str) -> str:
+        """Stream, 1 h from its last event: what one client process is told."""
+        return f"{self.prefix}inbox:{client_id}"
+
+    def breaker(self, provider: str, model: str) -> str:
+        """Hash, 1 day; with `:permits` a sorted set of request ids → when they run out, 1 h."""
+        return f"{self.prefix}breaker:{provider}:{model}"
+
+    def worker(self, worker_id: str) -> str:
+        """Hash, 5 s: queues, concurrency, host, pid, version of one worker that consumes."""
+        return f"{self.prefix}worker:{worker_id}"
+
+    def workers(self) -> str:
+        """Sorted set, worker id → its last beat; rows go when stale."""
+        return f"{self.prefix}workers"
+
+    def prober(self, provider: str, model: str) -> str:
+        """String, 6 s: which worker probes the provider."""
+        return f"{self.prefix}prober:{provider}:{model}"
+
+    def tick(self) -> str:
+        """Hash, 1 day: the last tick, until when it is quiet, which queues had workers; `:lock` is a string, 2 s."""
+        return f"{self.prefix}tick"
+
+    def forced(self) -> str:
+        """String (JSON), its own duration: the operator's choice, with who and why."""
+        return f"{self.prefix}forced"
+
+    def preferred(self) -> str:
+        """String (`fallback|primary`), at most 30 min: which fallback worked while the primary is out."""
+        return f"{self.prefix}preferred"
+
+    def paused(self, queue: str) -> str:
+        """String, its own duration: why nothing begins on this queue."""
+        return f"{self.prefix}paused:{queue}"

@@ -1,0 +1,214 @@
+"""The ledger of open calls: it decides who may work on a call and which result counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from understudy.contracts.call import FORMAT_VERSION, Attempt
+from understudy.state.keys import Keys
+from understudy.state.lua import Lua, reply
+from understudy.state.record import Record
+
+
+@dataclass(frozen=True)
+class NewCall:
+    """What a client opens; ``deadline`` is absolute, for a call that was open before, ``deadline_ms`` counts from now."""
+
+    id: str
+    kind: str
+    request: str
+    rhash: str
+    opts: str
+    provider: str
+    queue: str
+    token: str
+    inbox: str | None = None
+    deadline_ms: int | None = None
+    deadline: int | None = None
+    v: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A plain Celery caller's call, taken into the ledger by the worker that begins it."""
+
+    kind: str
+    request: str
+    rhash: str
+    opts: str
+    deadline_ms: int
+    canvas: str
+    v: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one request told about its provider's health; `verdict` is ok, hard, quality, open or none."""
+
+    provider: str
+    model: str
+    rid: str
+    gen: int
+    verdict: str
+    kind: str
+    ms: int | None = None
+    slow: bool | None = None
+    why: str | None = None
+    jitter: float | None = None
+    retry_after_ms: int | None = None
+    open_ms: int | None = None
+    pause_ms: int | None = None
+    queues: Sequence[str] | None = None
+
+    def fields(self, call_id: str) -> dict[str, Any]:
+        """As the scripts read it; permits are kept under the call's id and the request's."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**given, "rid": f"{call_id}:{self.rid}"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a script answered: a word, and named values."""
+
+    word: str
+    values: Mapping[str, Any]
+
+    def number(self, name: str) -> int:
+        """A value as a whole number; 0 where there is none."""
+        return int(float(self.values.get(name) or 0))
+
+    def text(self, name: str) -> str:
+        """A value as text; empty where there is none."""
+        return str(self.values.get(name) or "")
+
+
+@dataclass(frozen=True)
+class Due:
+    """One call that a reconciler is to look at; `why` is lease, deadline, parked, waiting or tell."""
+
+    id: str
+    epoch: int
+    turn: int
+    why: str
+
+
+class Ledger:
+    """The operations of the ledger, each one script.
+
+    Every method raises ``redis.exceptions.RedisError`` where Redis cannot be reached, and bears being repeated.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.lua = Lua(redis, keys, shift_ms)
+
+    async def _run(self, name: str, **args: Any) -> Reply:
+        return Reply(*reply(await self.lua(name, **args)))
+
+    async def open(self, call: NewCall) -> Reply:
+        """Open a call: ``publish(queue, sent)``, ``attached``, ``done``, ``conflict`` or ``late``."""
+        return await self._run("open", **asdict(call))
+
+    async def begin(
+        self, call_id: str, *, provider: str, model: str, queue: str, sent: int, token: str, worker: str,
+        adopt: Adoption | None = None,
+    ) -> Reply:
+        """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``."""
+        return await self._run(
+            "begin", id=call_id, provider=provider, model=model, queue=queue, sent=sent, token=token, worker=worker,
+            adopt=asdict(adopt) if adopt else None,
+        )
+
+    async def renew(self, leases: Sequence[tuple[str, int, str, str, str]]) -> list[str]:
+        """Keep leases ``(id, epoch, rid, provider, model)``: for each ``ok``, ``moved``, ``cancelled`` or ``lost``."""
+        return list(await self.lua("renew", leases=leases))
+
+    async def again(
+        self, call_id: str, *, epoch: int, token: str, rid: str, provider: str, model: str, queue: str,
+        max_requests: int, report: Report,
+    ) -> Reply:
+        """One more request within the attempt: ``run(rid, gen)``, ``denied(why)`` or ``lost``."""
+        return await self._run(
+            "again", id=call_id, epoch=epoch, token=token, rid=rid, provider=provider, model=model, queue=queue,
+            max_requests=max_requests, report=report.fields(call_id),
+        )
+
+    async def hop(
+        self, call_id: str, *, epoch: int, turn: int, token: str, by: str = "owner", attempt: Attempt | None = None,
+        tried: str | None = None, left: str | None = None, report: Report | None = None,
+        not_before: Mapping[str, int] | None = None, to: str | None = None, queue: str | None = None,
+        until_ms: int | None = None, new_round: bool = False, st: str | None = None, reason: str | None = None,
+        outcome: str | None = None, resend: bool = False, depth: int | None = None, force: bool = False,
+    ) -> Reply:
+        """Move a call on, quoting its epoch and turn.
+
+        Either ``to`` a provider's ``queue``, into the park for ``until_ms``, or to its end ``st``. Reply:
+        ``publish(queue, sent, canvas, kind)``, ``waits`` (the queue still holds its message), ``parked``, ``ended`` or
+        ``refused(why)``.
+        """
+        return await self._run(
+            "hop", id=call_id, epoch=epoch, turn=turn, token=token, by=by,
+            attempt=attempt.model_dump_json() if attempt else None, tried=tried, left=left,
+            report=report.fields(call_id) if report else None, not_before=not_before or None, to=to, queue=queue,
+            until_ms=until_ms, new_round=new_round or None, st=st, reason=reason, outcome=outcome,
+            resend=resend or None, depth=depth, force=force or None,
+        )
+
+    async def finish(
+        self, call_id: str, *, epoch: int, token: str, st: str, outcome: str, reason: str | None = None,
+        attempt: Attempt | None = None, report: Report | None = None, provider: str | None = None,
+        primary: str | None = None, primary_model: str | None = None, preferred_ms: int | None = None,
+    ) -> Reply:
+        """End a call with its outcome: ``accepted`` or ``refused(why)``."""
+        return await self._run(
+            "finish", id=call_id, epoch=epoch, token=token, st=st, outcome=outcome, reason=reason,
+            attempt=attempt.model_dump_json() if attempt else None, report=report.fields(call_id) if report else None,
+            provider=provider, primary=primary, primary_model=primary_model, preferred_ms=preferred_ms,
+        )
+
+    async def attach(self, call_id: str, inbox: str) -> Record | None:
+        """Add an inbox to a call and read its record; None where it is unknown."""
+        return _record(call_id, await self.lua("attach", id=call_id, inbox=inbox))
+
+    async def cancel(self, call_id: str, *, inbox: str | None = None, operator: bool = False) -> str:
+        """Give a call up; returns its state's letter, or ``missing``."""
+        return (await self._run("cancel", id=call_id, inbox=inbox, operator=operator or None)).word
+
+    async def due(self, me: str, queues: Sequence[str]) -> tuple[str, list[Due]]:
+        """The calls to look at: ``rows``, or ``busy`` (another has the tick), ``quiet`` (after an outage)."""
+        word, *rest = await self.lua("due", me=me, queues=queues)
+        rows = rest[0] if rest else ()
+        return str(word), [Due(str(r[0]), int(r[1]), int(r[2]), str(r[3])) for r in rows]
+
+    async def told(self, call_id: str) -> str:
+        """Note that Celery has a plain call's outcome."""
+        return (await self._run("told", id=call_id)).word
+
+    async def retell(self, due: Due) -> Reply:
+        """Send an ended plain call to Celery once more: ``publish(queue, sent, canvas, kind)`` or ``refused``."""
+        return await self._run("retell", id=due.id, epoch=due.epoch, turn=due.turn)
+
+    async def elect(self, key: str, me: str, ms: int) -> bool:
+        """Whether this worker holds the right to a job for the next ``ms``."""
+        return (await self._run("elect", key=key.removeprefix(self.keys.prefix), me=me, ms=ms)).word == "yes"
+
+    async def record(self, call_id: str) -> Record | None:
+        """Read a call's record; None where it is unknown or has expired."""
+        return (await self.records([call_id]))[0]
+
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """Read many records in one round trip."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for call_id in ids:
+                pipe.hgetall(self.keys.call(call_id))
+            rows = await pipe.execute()
+        return [Record.read(call_id, row) if row else None for call_id, row in zip(ids, rows, strict=True)]
+
+
+def _record(call_id: str, flat: Sequence[str]) -> Record | None:
+    return Record.read(call_id, dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None

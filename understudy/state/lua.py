@@ -1,0 +1,58 @@
+"""The Lua scripts of the ledger: one file an operation, each run as one `EVALSHA`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+
+from understudy.state.keys import Keys
+
+_LIBRARY = ("clock", "call", "breaker")
+
+
+@cache
+def source(name: str) -> str:
+    """The text of one operation's script, with the library it stands on."""
+    scripts = files("understudy.state") / "scripts"
+    parts = [(scripts / "lib" / f"{part}.lua").read_text("utf-8") for part in _LIBRARY]
+    return "\n".join([*parts, (scripts / f"{name}.lua").read_text("utf-8")])
+
+
+class Lua:
+    """Runs the scripts against one Redis under one prefix.
+
+    Args:
+        redis: a client with ``decode_responses=True``.
+        keys: the names of all keys.
+        shift_ms: moves the scripts' clock; for tests, which cannot wait for a lease to run out.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None) -> None:
+        self.redis = redis
+        self.keys = keys
+        self._shift_ms = shift_ms
+        self._scripts: dict[str, Any] = {}
+
+    async def __call__(self, name: str, **args: Any) -> Any:
+        """Run one operation; arguments that are None are left out."""
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self.redis.register_script(source(name))
+        return await script(keys=[self.keys.prefix], args=[self.encode(args)])
+
+    def encode(self, args: dict[str, Any]) -> str:
+        """The one argument of a script."""
+        given = {name: value for name, value in args.items() if value is not None}
+        if self._shift_ms is not None:
+            given["shift"] = self._shift_ms()
+        return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+
+
+def reply(raw: list[Any]) -> tuple[str, dict[str, Any]]:
+    """A script's reply: what it says, and its named values."""
+    return str(raw[0]), dict(zip(raw[1::2], raw[2::2], strict=True))

@@ -1,0 +1,87 @@
+-- begin: a worker has taken a message and asks whether it may work on the call.
+-- args: id provider model queue sent token worker; adopt (a plain caller's message): kind v request rhash deadline_ms
+-- opts canvas
+if a.sent and a.sent > 0 then
+  local key = P .. 'mark:' .. a.queue
+  redis.call('SET', key, math.max(int(redis.call('GET', key)), a.sent), 'PX', DAY_MS)
+end
+local c = load_call(a.id)
+if c and a.sent and int(c['waits:' .. a.queue]) == a.sent then
+  redis.call('HDEL', call_key(a.id), 'waits:' .. a.queue)
+  c['waits:' .. a.queue] = nil
+end
+
+local function run()
+  return { 'run', 'epoch', c.epoch, 'turn', c.turn, 'rid', c.rid, 'gen', c.gen, 'kind', c.kind, 'request', c.request,
+    'opts', c.opts, 'deadline', c.deadline, 'created', c.created, 'first', c.first, 'attempts', c.attempts or '',
+    'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now }
+end
+local function over()
+  if c.plain == '1' and c.told ~= '1' then return { 'replay' } end
+  return { 'drop', 'why', 'ended' }
+end
+
+local function denied()
+  return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now }
+end
+
+-- a repeat after a lost reply gets the same answer
+if c and c.st == 'R' and c.token == a.token then return run() end
+if c and c.st == 'P' and c.denied_to == a.token then return denied() end
+if not c then
+  if not a.adopt then return { 'drop', 'why', 'missing' } end
+  c = {}
+  set_call(a.id, c, {
+    v = a.adopt.v, st = 'Q', kind = a.adopt.kind, request = a.adopt.request, rhash = a.adopt.rhash,
+    deadline = now + a.adopt.deadline_ms, created = now, opts = a.adopt.opts, epoch = next_epoch({}), turn = 1,
+    sent = 0, crashes = 0, requests = 0, rounds = 0, inboxes = '', plain = 1, canvas = a.adopt.canvas,
+    prov = a.provider, queue = a.queue,
+  })
+  keep_call(a.id, c)
+end
+if has_ended(c) then return over() end
+if now >= int(c.deadline) then
+  end_call(a.id, c, 'F', 'deadline')
+  return over()
+end
+if c.prov ~= a.provider then return { 'drop', 'why', 'elsewhere' } end
+if c.st == 'P' then return { 'drop', 'why', 'parked' } end
+if c.st == 'R' then
+  if int(c.lease) > now then return { 'drop', 'why', 'running' } end
+  set_call(a.id, c, { crashes = int(c.crashes) + 1 })
+  add_attempt(a.id, c, cjson.encode({
+    provider = c.prov, model = a.model, what = 'worker_lost', ms = now - int(c.begun), requests = int(c.requests) - int(c.base),
+  }))
+  if int(c.crashes) >= MAX_CRASHES then
+    end_call(a.id, c, 'F', 'quarantined')
+    return over()
+  end
+end
+
+-- breaker, pause and (with the money) budgets: looked at together, taken together
+local b = load_breaker(a.provider, a.model)
+local ok, until_ms = breaker_admits(b)
+local why = b.why
+local paused = redis.call('PTTL', P .. 'paused:' .. a.queue)
+if paused > 0 then
+  ok, why, until_ms = false, 'paused', math.max(until_ms or 0, now + paused)
+end
+if not ok then
+  leave_queue(a.id, c)
+  set_call(a.id, c, { st = 'P', lease = 0, turn = int(c.turn) + 1,
+    denied_to = a.token, denied_why = why or '', ['nb:' .. a.provider] = math.max(now + 1000, until_ms) })
+  look_at(a.id, math.min(now + 5000, int(c.deadline)))
+  return denied()
+end
+local requests = int(c.requests) + 1
+local epoch = next_epoch(c)
+local rid = string.format('%.0f', epoch) .. '-' .. string.format('%.0f', requests)
+leave_queue(a.id, c)
+set_call(a.id, c, {
+  st = 'R', epoch = epoch, lease = now + LEASE_MS, token = a.token, rid = rid, requests = requests, base = requests - 1,
+  gen = take_permit(b, a.id .. ':' .. rid), worker = a.worker, begun = now, first = int(c.first) > 0 and c.first or now,
+  rids = (c.rids or '') .. rid .. ' ',
+})
+look_at_running(a.id, c, now + LEASE_MS)
+tell_all(a.id, c, 'started', 0, cjson.encode({ provider = a.provider, model = a.model }))
+return run()
