@@ -1,0 +1,62 @@
+"""URLs in settings: what is allowed, and how to show one without its password."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
+
+_NEXT_URL = re.compile(r";(?=[a-z+]+://)")
+_NO_PORT = re.compile(r"^([^/:]*|\[[^\]]*\]):(?!\d*(?:[/?#;]|$))[^/?#;]*")
+_QUERY_SECRET = re.compile(r"([?&][^=&#;]*(?:password|secret|token|key)[^=&#;]*=)[^&#;]*", re.IGNORECASE)
+
+
+def mask_url(url: str) -> str:
+    """The URL, or the ``;``-separated URLs, with whatever could be a password replaced by ``***``.
+
+    Args:
+        url: any text; all between ``://`` and the last ``@`` is taken for user and password, and so is a port that is none.
+    """
+    parts = []
+    for part in _NEXT_URL.split(url):
+        scheme, mark, rest = part.partition("://") if "://" in part else ("", "", part)
+        userinfo, at, tail = rest.rpartition("@")
+        user = userinfo.partition(":")[0] if ":" in userinfo else ""
+        parts.append(f"{scheme}{mark}{user + ':***' if at else ''}{at}" + _NO_PORT.sub(r"\1:***", tail))
+    return _QUERY_SECRET.sub(r"\1***", ";".join(parts))
+
+
+def http_url(value: str) -> str:
+    """The URL of an HTTP API without a trailing slash; ValueError says what is allowed."""
+    allowed = "a URL such as http://localhost:11434, without user, password, query or fragment"
+    try:
+        parts = urlsplit(value)
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(allowed) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_number or "@" in parts.netloc:
+        raise ValueError(allowed)
+    if parts.query or parts.fragment or re.search(r"\s", value):
+        raise ValueError(allowed)
+    return value.rstrip("/")
+
+
+def store_url(value: str, schemes: tuple[str, ...]) -> str:
+    """The URL of Redis or of a broker, unchanged; ValueError says what is allowed."""
+    allowed = f"a URL that starts with {', '.join(f'{scheme}://' for scheme in schemes)}"
+    scheme = value.partition("://")[0]
+    if "://" not in value or scheme not in schemes or re.search(r"\s", value):
+        raise ValueError(allowed)
+    if scheme != "sentinel" and ";" in value:
+        raise ValueError(f"{allowed}, and one server only (several with sentinel:// alone)")
+    try:
+        for part in value.split(";"):
+            parts = urlsplit(part if "://" in part else f"//{part}")
+            if scheme != "unix" and not parts.hostname:
+                raise ValueError
+            parts.port  # noqa: B018 - reading it is the check: it raises where the port is no number
+    except ValueError:
+        raise ValueError(f"{allowed}, with a host and a port from 1 to 65535") from None
+    return value
