@@ -1,0 +1,1 @@
+"""What runs a call: the Celery application, its pool and its workers."""
