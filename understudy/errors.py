@@ -101,5 +101,3 @@ class CallCancelled(CallError):
 
 class Quarantined(CallError):
     """The call's worker died three times."""
-
-

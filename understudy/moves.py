@@ -101,7 +101,7 @@ def next_move(
     if choice.provider:
         if left_ms < MIN_LEFT_MS and not queued:
             return End(Reason.DEADLINE)
-        return _to(record, choice, queued=queued)
+        return _to(record, choice.provider, choice, queued=queued)
     if queued:
         return Stay()
     if choice.earliest_ms is not None:
@@ -114,13 +114,12 @@ def next_move(
     return _another_round(record, providers, seen, policy, left_ms, may_retry=may_retry)
 
 
-def _to(record: Record, choice: Choice, *, queued: bool) -> Move:
-    assert choice.provider is not None
+def _to(record: Record, chosen: str, choice: Choice, *, queued: bool) -> Move:
     if not queued:
-        return To(choice.provider, choice.why)
-    if choice.provider == record.provider or choice.provider in record.left:
+        return To(chosen, choice.why)
+    if chosen == record.provider or chosen in record.left:
         return Stay()  # for waiting, each provider is left once at most
-    return To(choice.provider, choice.passed_over.get(record.provider, "waited"))
+    return To(chosen, choice.passed_over.get(record.provider, "waited"))
 
 
 def _another_round(

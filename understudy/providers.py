@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from understudy.errors import SettingsError
 from understudy.settings import BUILT_IN, ProviderEntry, Settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 CONNECT_S = 3.0
 """A first SYN is repeated after 1 s: three seconds survive one lost packet, and no more."""
@@ -23,7 +25,7 @@ class Provider:
     Args:
         base_url: ends without a slash; the SDK adds ``/chat/completions``.
         context_window: tokens of prompt and answer together.
-        timeout_s, connect_s, first_byte_s: limits of one request; `first_byte_s` also bounds the gap between two chunks.
+        timeout_s, connect_s, first_byte_s: limits of one request; `first_byte_s` also bounds the gap between chunks.
         slow_s: from here on a request counts as slow.
         reasoning_effort: sent as it is; None where the parameter is not sent.
     """

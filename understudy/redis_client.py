@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,7 +11,8 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from understudy.settings import Settings
+if TYPE_CHECKING:
+    from understudy.settings import Settings
 
 SENTINEL_PORT = 26_379
 CONNECT_S = 1.0
@@ -37,6 +38,7 @@ def redis_from(
     after a reply that did not come in time.
 
     Args:
+        settings: for REDIS_URL and the sentinels' variables.
         reply_s: how long to wait for a reply, in seconds; None waits for ever.
         max_connections: of this client.
         options: for redis-py; `decode_responses` is on unless it says otherwise.
@@ -91,7 +93,7 @@ def celery_url(url: str) -> str:
         return f"redis+socket://{user}{at}{path}{db}"
     if scheme == "sentinel":
         nodes, server = sentinel_nodes(url)
-        user, at, _ = urlsplit(url.split(";")[0]).netloc.rpartition("@")
+        user, at, _ = urlsplit(url.partition(";")[0]).netloc.rpartition("@")
         return ";".join(f"sentinel://{user}{at}{host}:{port}/{server['db']}" for host, port in nodes)
     return url
 

@@ -1,8 +1,8 @@
 """The choice of provider: pure functions over plain data.
 
-The configured order is the preference: local and free first. A provider is chosen when it (a) was not tried for this call,
-(b) is allowed by the call's policy, (c) has a live worker on its queue, (d) has a breaker that admits or might, and (e) can
-answer in the time left.
+The configured order is the preference: local and free first. A provider is chosen when it (a) was not tried for this
+call, (b) is allowed by the call's policy, (c) has a live worker on its queue, (d) has a breaker that admits or might,
+and (e) can answer in the time left.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def choose(
 
 
 def opening(providers: Sequence[Provider], seen: Snapshot, policy: Policy, *, deadline_ms: int) -> str | None:
-    """The provider at which a new call is opened: the choice, else the first one allowed; None where policy allows none."""
+    """The provider at which a new call is opened: the choice, else the first allowed; None where policy allows none."""
     choice = choose(providers, seen, policy, deadline_ms=deadline_ms)
     if choice.provider:
         return choice.provider

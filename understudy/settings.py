@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and `.env`.
 
-The names are those that existing installations have; new ones start with ``UNDERSTUDY_``. An empty variable counts as absent.
+The names are those that existing installations have; new ones start with ``UNDERSTUDY_``. An empty variable counts as
+absent.
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -27,6 +26,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from understudy.errors import SettingsError
 from understudy.urls import BROKER_SCHEMES, REDIS_SCHEMES, http_url, mask_url, store_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MAX_TIMEOUT_S = 600.0
 """Ten minutes: the longest that a single provider request may take."""
@@ -103,9 +106,7 @@ class Settings(BaseSettings):
     openai_timeout: Seconds = 30.0
     llm_temperature: float | None = Field(default=None, ge=0, le=2, description="a number from 0 to 2")
     """None: each kind's own."""
-    llm_max_tokens: Annotated[int, Field(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")] | None = (
-        None
-    )
+    llm_max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
     """None: each kind's own."""
     redis_url: Annotated[str, AfterValidator(lambda value: store_url(value, REDIS_SCHEMES))] = (
         "redis://localhost:6379/0"

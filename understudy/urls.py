@@ -9,7 +9,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
 
 _NEXT_URL = re.compile(r";(?=[a-z+]+://)")
-_NO_PORT = re.compile(r"^([^/:]*|\[[^\]]*\]):(?!\d*(?:[/?#;]|$))[^/?#;]*")
+_NO_PORT = re.compile(r"^(\[[^\]]*\]|[^/:]*):(?!\d*(?:[/?#;]|$))[^/?#;]*")
 _QUERY_SECRET = re.compile(r"([?&][^=&#;]*(?:password|secret|token|key)[^=&#;]*=)[^&#;]*", re.IGNORECASE)
 
 
@@ -17,7 +17,7 @@ def mask_url(url: str) -> str:
     """The URL, or the ``;``-separated URLs, with whatever could be a password replaced by ``***``.
 
     Args:
-        url: any text; all between ``://`` and the last ``@`` is taken for user and password, and so is a port that is none.
+        url: any text; all between ``://`` and the last ``@`` is taken for user and password, as is a port that is none.
     """
     parts = []
     for part in _NEXT_URL.split(url):
@@ -51,12 +51,16 @@ def store_url(value: str, schemes: tuple[str, ...]) -> str:
         raise ValueError(allowed)
     if scheme != "sentinel" and ";" in value:
         raise ValueError(f"{allowed}, and one server only (several with sentinel:// alone)")
+    if scheme != "unix" and "@" in value.rpartition("/")[2]:
+        # Cut off at the slash, the rest of the password would be taken for a path.
+        if "/" in value.partition("://")[2]:
+            raise ValueError(f"{allowed}, with a / or @ in the password written as %2F or %40")
     try:
         for part in value.split(";"):
             parts = urlsplit(part if "://" in part else f"//{part}")
-            if scheme != "unix" and not parts.hostname:
-                raise ValueError
-            parts.port  # noqa: B018 - reading it is the check: it raises where the port is no number
+            has_host = scheme == "unix" or bool(parts.hostname)
+            if parts.port == 0 or not has_host:
+                raise ValueError(allowed)  # noqa: TRY301 - a port that is no number raises the same
     except ValueError:
         raise ValueError(f"{allowed}, with a host and a port from 1 to 65535") from None
     return value

@@ -163,9 +163,16 @@ async def test_a_request_granted_anew_counts_against_the_breaker_like_any_other(
         await attempt(drive, f"hard{i}", "hard")
     run = await drive.begin("c", sent=(await drive.open("c")).number("sent"), token="t")
     again = await drive.ledger.again(
-        "c", epoch=run.number("epoch"), token="t", rid=run.text("rid"), provider="ollama", model="m", queue="ollama",
-        max_requests=8, report=drive.report(run, "hard", why="reset"),
-    )  # fmt: skip
+        "c",
+        epoch=run.number("epoch"),
+        token="t",
+        rid=run.text("rid"),
+        provider="ollama",
+        model="m",
+        queue="ollama",
+        max_requests=8,
+        report=drive.report(run, "hard", why="reset"),
+    )
     assert again.word == "denied"
 
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from understudy.contracts.call import Attempt
 from understudy.state.keys import Keys
-from understudy.state.ledger import Adoption, Ledger, NewCall, Reply, Report
+from understudy.state.ledger import Adoption, Due, Ledger, NewCall, Reply, Report
 
 OUTCOME = '{"call_id":"%s","kind":"moderation","status":"done","result":{"n":%d}}'
 _tokens = count(1)
@@ -25,6 +25,31 @@ class Drive:
         self.keys = Keys(prefix)
         self.ledger = Ledger(redis, self.keys, shift_ms=lambda: self.shift)
 
+    QUEUES = ("ollama", "openai")
+
+    async def ticking(self) -> Drive:
+        """Let a first tick have been, so that there is no quiet period."""
+        await self.ledger.due("first", self.QUEUES)
+        return self
+
+    async def now(self) -> int:
+        """The scripts' time."""
+        seconds, micros = await self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000 + self.shift
+
+    async def later(self, ms: int) -> list[tuple[str, str]]:
+        """Let time pass, with its ticks; what is due then: (call, why)."""
+        self.shift += ms
+        word, rows = await self.due_again()
+        assert word == "rows"
+        return [(row.id, row.why) for row in rows]
+
+    async def due_again(self) -> tuple[str, list[Due]]:
+        """One tick, the one before it just over."""
+        await self.redis.delete(self.keys.tick() + ":lock")
+        await self.redis.hset(self.keys.tick(), "last", str(await self.now() - 1))
+        return await self.ledger.due("first", self.QUEUES)
+
     def token(self) -> str:
         """A new execution's token."""
         return f"token-{next(_tokens)}"
@@ -32,9 +57,16 @@ class Drive:
     async def open(self, call_id: str = "c1", **more: Any) -> Reply:
         """A client opens a call at `ollama`."""
         given: dict[str, Any] = {
-            "kind": "moderation", "request": '{"text":"hi"}', "rhash": "h", "opts": "{}", "provider": "ollama",
-            "queue": "ollama", "token": self.token(), "inbox": "box", "deadline_ms": 30_000,
-        } | more  # fmt: skip
+            "kind": "moderation",
+            "request": '{"text":"hi"}',
+            "rhash": "h",
+            "opts": "{}",
+            "provider": "ollama",
+            "queue": "ollama",
+            "token": self.token(),
+            "inbox": "box",
+            "deadline_ms": 30_000,
+        } | more
         return await self.ledger.open(NewCall(id=call_id, **given))
 
     async def begin(self, call_id: str = "c1", provider: str = "ollama", sent: int = 0, **more: Any) -> Reply:
@@ -45,9 +77,13 @@ class Drive:
     def adoption(self, **more: Any) -> Adoption:
         """What a plain caller's message brings."""
         given: dict[str, Any] = {
-            "kind": "moderation", "request": '{"text":"hi"}', "rhash": "h", "opts": "{}", "deadline_ms": 30_000,
+            "kind": "moderation",
+            "request": '{"text":"hi"}',
+            "rhash": "h",
+            "opts": "{}",
+            "deadline_ms": 30_000,
             "canvas": '{"ignore_result":false}',
-        } | more  # fmt: skip
+        } | more
         return Adoption(**given)
 
     def report(self, run: Reply, verdict: str = "ok", provider: str = "ollama", **more: Any) -> Report:
@@ -71,9 +107,12 @@ class Drive:
     async def fail_over(self, run: Reply, call_id: str = "c1", to: str = "openai", **more: Any) -> Reply:
         """The holder of `run` failed at its provider and moves the call on."""
         given: dict[str, Any] = {
-            "attempt": Attempt(provider="ollama", what="refused"), "tried": "ollama", "to": to, "queue": to,
+            "attempt": Attempt(provider="ollama", what="refused"),
+            "tried": "ollama",
+            "to": to,
+            "queue": to,
             "token": f"hop-{run.number('epoch')}",
-        } | more  # fmt: skip
+        } | more
         return await self.ledger.hop(call_id, epoch=run.number("epoch"), turn=run.number("turn"), **given)
 
     async def events(self, inbox: str = "box") -> list[tuple[str, str, Any]]:

@@ -14,7 +14,7 @@ MAX_MESSAGES = 500
 MAX_CONTENT = 100_000
 """Characters of one message."""
 MAX_CONVERSATION = 400_000
-"""Characters of the whole: more than a window of 128,000 tokens holds of most languages, and all of it lies in Redis."""
+"""Characters of the whole: more than 128,000 tokens hold in most languages, and all of it lies in Redis."""
 MAX_SYSTEM = 32_000
 MAX_TOOL_CALLS = 64
 """Of one assistant message."""
@@ -124,7 +124,7 @@ def _tool_fault(messages: tuple[Message, ...]) -> str | None:
             waiting.discard(message.tool_call_id)
             continue
         if waiting:
-            return f"are out of order: [{index}] comes before every tool call of the assistant message before it was answered"
+            return f"are out of order: [{index}] comes before all tool calls of the assistant were answered"
         ids = [call.id for call in message.tool_calls or ()]
         waiting = set(ids)
         if len(waiting) < len(ids):

@@ -50,9 +50,9 @@ class CallOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S)] | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, strict=True)] | None = None
     spend: Spend | None = None
-    local_only: bool = False
+    local_only: Annotated[bool, Field(strict=True)] = False
     user_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 

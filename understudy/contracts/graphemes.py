@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ZWJ = "\u200d"
+_VIRAMA = 9
+"""The canonical combining class of the signs that fuse two consonants."""
+
 _HANGUL_JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 
 
@@ -17,6 +23,9 @@ def graphemes(text: str) -> Iterator[str]:
     flags, Hangul built of jamo, Indic conjuncts. A short form of the rules of Unicode's UAX 29 on the tables that
     Python carries; where the two differ, this one keeps more together.
     """
+    if text.isascii() and "\r" not in text:
+        yield from text
+        return
     cluster = ""
     for char in text:
         if cluster and not _joins(cluster, char):
@@ -52,10 +61,6 @@ def _joins(cluster: str, char: str) -> bool:
     if unicodedata.combining(last) == _VIRAMA:
         return unicodedata.category(char) == "Lo"
     return _joins_hangul(last, char)
-
-
-_VIRAMA = 9
-"""The canonical combining class of the signs that fuse two consonants."""
 
 
 def _extends(char: str) -> bool:

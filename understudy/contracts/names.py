@@ -11,6 +11,12 @@ from understudy.contracts.text import one_line, strip_reasoning, without_format_
 MIN_NAME = 3
 """Characters as a reader counts them; chat platforms refuse or hide shorter names."""
 
+MAX_RAW = 500
+"""Characters that are looked at for one name: more than a name needs, few enough for a hostile text to cost little."""
+
+MAX_LINES = 20
+"""Lines of an answer in which a name is looked for."""
+
 _LABELS = (
     "(?:(?:the|a|suggested|short|thread|chat|topic|conversation|possible) )*(?:title|name|topic|subject)",
     "название(?: темы| чата)?|заголовок|тема|имя|назва|заголовок теми",
@@ -28,7 +34,7 @@ LINK = re.compile(r"!?\[(?P<text>[^\[\]]*)\]\([^()\s]*\)")
 """A link in markdown, with the text that is shown for it."""
 
 _HTML = re.compile(r"</?(?:b|i|u|s|em|strong|code|pre|p|br|title|name|h[1-6]|span|div)\s*/?>", re.IGNORECASE)
-_STRONG = re.compile(r"(\*\*\*|\*\*|__|~~|\|\||`+)(?P<text>.+?)\1")
+_STRONG = re.compile(r"(\*\*\*|\*\*|__|~~|\|\|)(?P<text>.+?)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?P<text>[^\s*_](?:[^*_]*[^\s*_])?)\1(?![\w*])")
 _QUOTES = re.compile("[\"“”„‟«»‹›「」『』〝〞＂`]|(?<![^\\W_])['‘’‚‛]|['‘’‚‛](?![^\\W_])")
 _LEADING = " ,;:!?…–—-·¿¡|*~、。，：；！？"
@@ -36,7 +42,7 @@ _TRAILING = " .,;:!?…–—-_|*~/\\·、。，．：；！？・،؛؟।۔"
 _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "】": "【"}
 
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "HANGUL JAMO")
-"""Scripts that write words without spaces between them: every character is a fair place for a cut."""
+"""Scripts that write words without spaces between them: like emoji, each character is a fair place for a cut."""
 
 
 def clean_name(text: str, max_length: int) -> str | None:
@@ -53,6 +59,7 @@ def clean_name(text: str, max_length: int) -> str | None:
         the name, or None where fewer than 3 characters are left.
     """
     lines = [line for line in strip_reasoning(text).splitlines() if line.strip() and not _FENCE.match(line)]
+    lines = lines[:MAX_LINES]
     for index, line in enumerate(lines):
         is_preamble = line.rstrip(" *_").endswith((":", "：")) and index + 1 < len(lines)
         if not is_preamble and (name := shorten(_plain(line), max_length)):
@@ -62,7 +69,8 @@ def clean_name(text: str, max_length: int) -> str | None:
 
 def joined_name(text: str, max_length: int) -> str | None:
     """As `clean_name`, of all lines together: for a message, whose first line is often no more than a greeting."""
-    lines = [_unmarked(line) for line in text.splitlines() if not _FENCE.match(line)]
+    # More than of one line, for marks and fences are yet to be taken out.
+    lines = [_unmarked(line) for line in text[: 4 * MAX_RAW].splitlines() if not _FENCE.match(line)]
     return shorten(_plain(" ".join(line for line in lines if line)), max_length)
 
 
@@ -88,43 +96,42 @@ def _plain(line: str) -> str:
         line = preamble["name"]
     # A label may stand inside the emphasis or the quotes, and the other way round.
     for _ in range(2):
-        line = _trimmed(_QUOTES.sub("", _LABEL.sub("", _unmarked(line))))
+        line = _stripped(_QUOTES.sub("", _LABEL.sub("", _unmarked(line))))
     return line
 
 
 def _unmarked(line: str) -> str:
-    line = one_line(without_format_characters(unicodedata.normalize("NFC", line)))
+    line = one_line(without_format_characters(unicodedata.normalize("NFC", line[:MAX_RAW])))
     line = _LINE_MARK.sub("", _HTML.sub("", LINK.sub(r"\g<text>", line)))
     return _EMPHASIS.sub(r"\g<text>", _STRONG.sub(r"\g<text>", line)).strip()
+
+
+def _stripped(line: str) -> str:
+    return line.lstrip(_LEADING).rstrip(_TRAILING)
 
 
 def _trimmed(line: str) -> str:
     before = ""
     while line != before:
         before = line
-        line = line.lstrip(_LEADING).rstrip(_TRAILING).rstrip("".join(_BRACKETS.values()))
+        line = _stripped(line).rstrip("".join(_BRACKETS.values()))
         for closing, opening in _BRACKETS.items():
             if line.count(opening) > line.count(closing):
                 before_it, _, after_it = line.rpartition(opening)
-                line = before_it if is_name(before_it) else f"{before_it}{after_it}"
+                line = before_it if is_name(before_it) else one_line(f"{before_it}{after_it}")
             elif line.count(closing) > line.count(opening) and line.endswith(closing):
                 line = line[:-1]
     return line
 
 
 def _cut_at_word(line: str, max_length: int) -> str:
-    cut = head(line, max_length)
-    rest = line[len(cut) :]
-    if rest[0].isspace() or (cut and _is_unspaced(cut[-1]) and _is_unspaced(rest[0])):
-        return cut
-    for index in range(len(cut) - 1, 0, -1):
-        if cut[index].isspace():
-            return cut[:index]
-        if _is_unspaced(cut[index]) and _is_unspaced(cut[index - 1]):
-            # The unfinished word follows text that needs no spaces.
-            return cut[: index + 1]
-    return cut
+    clusters = list(graphemes(line))
+    fitting = len(list(graphemes(head(line, max_length))))
+    for kept in range(fitting, 0, -1):
+        if clusters[kept].isspace() or _stands_alone(clusters[kept]) or _stands_alone(clusters[kept - 1]):
+            return "".join(clusters[:kept])
+    return ""
 
 
-def _is_unspaced(char: str) -> bool:
-    return unicodedata.name(char, "").startswith(_UNSPACED)
+def _stands_alone(cluster: str) -> bool:
+    return unicodedata.category(cluster[0]) == "So" or unicodedata.name(cluster[0], "").startswith(_UNSPACED)

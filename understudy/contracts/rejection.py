@@ -33,7 +33,7 @@ _SENTENCES = {
     "enum": "{field} must be one of {expected}",
     "value_error": "{field} {error}",
 }
-"""By pydantic's type of error; filled from its limits and from the value's type and size, never from the value itself."""
+"""By pydantic's type of error; filled from its limits and the value's type and size, never from the value itself."""
 
 _TYPES = {
     "string": "text",

@@ -45,7 +45,7 @@ def without_format_characters(text: str) -> str:
     return "".join(
         char
         for char in text
-        if unicodedata.category(char) not in ("Cf", "Cs") or char in ZERO_WIDTH_JOINERS or "\U000e0020" <= char
+        if unicodedata.category(char) not in ("Cf", "Cs") or char in ZERO_WIDTH_JOINERS or char >= "\U000e0020"
     )
 
 

@@ -19,7 +19,9 @@ LONGEST = 100
 """Characters that Discord allows; Telegram allows 128."""
 
 _LANGUAGE = re.compile(r"[^\W\d_][\w ().'-]*")
-_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}://|www\.)(?:[^\s/?#<>\"')]*@)?(?P<host>[^\s/?#<>\"'):@]*)[^\s<>\"')]*", re.IGNORECASE)
+_URL = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{1,15}://|www\.)(?:[^\s/?#<>\"')]*@)?(?P<host>[^\s/?#<>\"'):@]*)[^\s<>\"')]*", re.IGNORECASE
+)
 _MENTION = re.compile(r"<(?:@[!&]?|#|t:|/\w+:|a?:(?P<emoji>\w+):)\d+(?::\w)?>")
 _FALLBACKS = ("Thread", "Topic", "Chat", "New")
 

@@ -112,7 +112,10 @@ class Health:
         return read_snapshot(json.loads(await self.lua("snapshot", providers=named, suffixes=SUFFIXES)))
 
     async def probed(self, provider: Provider, *, ok: bool) -> str:
-        """Report a probe; one that worked moves an open breaker to half-open. Returns the breaker's state."""
+        """Report a probe; returns the breaker's state.
+
+        One that worked moves an open breaker to half-open; one that failed keeps live calls away until the next one.
+        """
         (state,) = await self.lua("probed", provider=provider.name, model=provider.model, ok=ok)
         return str(state)
 

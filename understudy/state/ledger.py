@@ -16,7 +16,7 @@ from understudy.state.record import Record
 
 @dataclass(frozen=True)
 class NewCall:
-    """What a client opens; ``deadline`` is absolute, for a call that was open before, ``deadline_ms`` counts from now."""
+    """What a client opens; ``deadline`` is absolute, for a call opened before, ``deadline_ms`` counts from now."""
 
     id: str
     kind: str
@@ -115,12 +115,27 @@ class Ledger:
         return await self._run("open", **asdict(call))
 
     async def begin(
-        self, call_id: str, *, provider: str, model: str, queue: str, sent: int, token: str, worker: str,
+        self,
+        call_id: str,
+        *,
+        provider: str,
+        model: str,
+        queue: str,
+        sent: int,
+        token: str,
+        worker: str,
         adopt: Adoption | None = None,
     ) -> Reply:
         """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``."""
         return await self._run(
-            "begin", id=call_id, provider=provider, model=model, queue=queue, sent=sent, token=token, worker=worker,
+            "begin",
+            id=call_id,
+            provider=provider,
+            model=model,
+            queue=queue,
+            sent=sent,
+            token=token,
+            worker=worker,
             adopt=asdict(adopt) if adopt else None,
         )
 
@@ -129,21 +144,59 @@ class Ledger:
         return list(await self.lua("renew", leases=leases))
 
     async def again(
-        self, call_id: str, *, epoch: int, token: str, rid: str, provider: str, model: str, queue: str,
-        max_requests: int, report: Report,
+        self,
+        call_id: str,
+        *,
+        epoch: int,
+        token: str,
+        rid: str,
+        provider: str,
+        model: str,
+        queue: str,
+        max_requests: int,
+        report: Report | None = None,
     ) -> Reply:
         """One more request within the attempt: ``run(rid, gen)``, ``denied(why)`` or ``lost``."""
         return await self._run(
-            "again", id=call_id, epoch=epoch, token=token, rid=rid, provider=provider, model=model, queue=queue,
-            max_requests=max_requests, report=report.fields(call_id),
+            "again",
+            id=call_id,
+            epoch=epoch,
+            token=token,
+            rid=rid,
+            provider=provider,
+            model=model,
+            queue=queue,
+            max_requests=max_requests,
+            report=report.fields(call_id) if report else None,
         )
 
+    async def report(self, call_id: str, report: Report) -> None:
+        """Tell what a request told about its provider, and free its permit; counted once."""
+        await self._run("report", id=call_id, report=report.fields(call_id))
+
     async def hop(
-        self, call_id: str, *, epoch: int, turn: int, token: str, by: str = "owner", attempt: Attempt | None = None,
-        tried: str | None = None, left: str | None = None, report: Report | None = None,
-        not_before: Mapping[str, int] | None = None, to: str | None = None, queue: str | None = None,
-        until_ms: int | None = None, new_round: bool = False, st: str | None = None, reason: str | None = None,
-        outcome: str | None = None, resend: bool = False, depth: int | None = None, force: bool = False,
+        self,
+        call_id: str,
+        *,
+        epoch: int,
+        turn: int,
+        token: str,
+        by: str = "owner",
+        attempt: Attempt | None = None,
+        tried: str | None = None,
+        left: str | None = None,
+        report: Report | None = None,
+        not_before: Mapping[str, int] | None = None,
+        to: str | None = None,
+        queue: str | None = None,
+        until_ms: int | None = None,
+        new_round: bool = False,
+        st: str | None = None,
+        reason: str | None = None,
+        outcome: str | None = None,
+        resend: bool = False,
+        depth: int | None = None,
+        force: bool = False,
     ) -> Reply:
         """Move a call on, quoting its epoch and turn.
 
@@ -152,23 +205,60 @@ class Ledger:
         ``refused(why)``.
         """
         return await self._run(
-            "hop", id=call_id, epoch=epoch, turn=turn, token=token, by=by,
-            attempt=attempt.model_dump_json() if attempt else None, tried=tried, left=left,
-            report=report.fields(call_id) if report else None, not_before=not_before or None, to=to, queue=queue,
-            until_ms=until_ms, new_round=new_round or None, st=st, reason=reason, outcome=outcome,
-            resend=resend or None, depth=depth, force=force or None,
+            "hop",
+            id=call_id,
+            epoch=epoch,
+            turn=turn,
+            token=token,
+            by=by,
+            attempt=attempt.model_dump_json() if attempt else None,
+            tried=tried,
+            left=left,
+            report=report.fields(call_id) if report else None,
+            not_before=not_before or None,
+            to=to,
+            queue=queue,
+            until_ms=until_ms,
+            new_round=new_round or None,
+            st=st,
+            reason=reason,
+            outcome=outcome,
+            resend=resend or None,
+            depth=depth,
+            force=force or None,
         )
 
     async def finish(
-        self, call_id: str, *, epoch: int, token: str, st: str, outcome: str, reason: str | None = None,
-        attempt: Attempt | None = None, report: Report | None = None, provider: str | None = None,
-        primary: str | None = None, primary_model: str | None = None, preferred_ms: int | None = None,
+        self,
+        call_id: str,
+        *,
+        epoch: int,
+        token: str,
+        st: str,
+        outcome: str,
+        reason: str | None = None,
+        attempt: Attempt | None = None,
+        report: Report | None = None,
+        provider: str | None = None,
+        primary: str | None = None,
+        primary_model: str | None = None,
+        preferred_ms: int | None = None,
     ) -> Reply:
         """End a call with its outcome: ``accepted`` or ``refused(why)``."""
         return await self._run(
-            "finish", id=call_id, epoch=epoch, token=token, st=st, outcome=outcome, reason=reason,
-            attempt=attempt.model_dump_json() if attempt else None, report=report.fields(call_id) if report else None,
-            provider=provider, primary=primary, primary_model=primary_model, preferred_ms=preferred_ms,
+            "finish",
+            id=call_id,
+            epoch=epoch,
+            token=token,
+            st=st,
+            outcome=outcome,
+            reason=reason,
+            attempt=attempt.model_dump_json() if attempt else None,
+            report=report.fields(call_id) if report else None,
+            provider=provider,
+            primary=primary,
+            primary_model=primary_model,
+            preferred_ms=preferred_ms,
         )
 
     async def attach(self, call_id: str, inbox: str) -> Record | None:

@@ -1,0 +1,316 @@
+"""The client: opens calls in the ledger, publishes their messages, and hears how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.exceptions import RedisError
+
+from bot_client.call import Call, End
+from bot_client.calls import Calls, conflict
+from bot_client.inbox import Inbox
+from bot_client.interface import Client
+from bot_client.opener import ROUND_S, Opener
+from bot_client.policy import check_note, deadline_ms, known_provider, policy_of, require_provider
+from bot_client.publisher import Publisher
+from bot_client.status import CallStatus, ProviderStatus, call_status, provider_statuses
+from bot_client.turnstile import Turnstile
+from understudy.contracts import KINDS
+from understudy.contracts.call import AnyOutcome, Reason, Status
+from understudy.contracts.ids import call_id_for, new_call_id
+from understudy.contracts.kind import Kind, request_hash
+from understudy.errors import DeadlineExceeded, InvalidRequest, Unavailable, UnknownCall, VersionMismatch
+from understudy.providers import providers_from
+from understudy.redis_client import redis_from
+from understudy.settings import Settings, load_settings
+from understudy.state.controls import Controls
+from understudy.state.health import Health
+from understudy.state.keys import Keys
+from understudy.state.ledger import Ledger, NewCall
+from understudy.state.record import CANCELLED, DONE, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+    from bot_client.opener import Opening
+    from bot_client.tracked import Tracked
+    from understudy.contracts.call import CallOptions
+    from understudy.state.record import Record
+
+GIVE_UP_S = 1.0
+"""How long a cancelled task waits for its call to be cancelled; that goes on without it."""
+
+READY_S = 1.0
+LARGE = 50_000
+"""Characters of a request that takes milliseconds to check: the loop gets a turn between the steps."""
+
+
+class Understudy(Client):
+    """Asks the workers over Redis and a broker. One for each event loop; many calls share it.
+
+    Args:
+        settings: of the installation; see `from_settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._providers = providers_from(settings)
+        self._id = str(uuid.uuid4())
+        self._turnstile = Turnstile()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._state = "new"
+
+    @classmethod
+    def from_settings(cls, **overrides: Any) -> Self:
+        """A client for the settings of the environment and `.env`.
+
+        Args:
+            overrides: settings by their lower-case name, which win.
+
+        Raises:
+            SettingsError: a setting is wrong; the message names the variable.
+        """
+        return cls(load_settings(**overrides))
+
+    async def start(self) -> Self:
+        """Begin; `async with` does it. Redis need not be there yet."""
+        if self._state != "new":
+            raise RuntimeError("An Understudy is started once; make another.")
+        self._state = "started"
+        keys = Keys(self._settings.understudy_prefix)
+        self._redis = redis_from(self._settings, reply_s=ROUND_S, socket_connect_timeout=ROUND_S)
+        self._health = Health(self._redis, keys, self._providers)
+        self._controls = Controls(self._redis, keys)
+        self._ledger = Ledger(self._redis, keys)
+        self._opener = Opener(self._ledger, self._health)
+        self._publisher = Publisher(self._settings, self._providers)
+        self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put, lambda: self._inbox.rewind())
+        self._inbox = Inbox(self._settings, keys.inbox(self._id), self._calls.deliver, self._calls.look_at_all)
+        self._publisher.start()
+        try:
+            await asyncio.to_thread(self._publisher.wait_ready, READY_S)
+        except BaseException:
+            self._publisher.stop()
+            raise
+        self._reading = [asyncio.create_task(self._inbox.run()), asyncio.create_task(self._calls.watch())]
+        return self
+
+    async def aclose(self) -> None:
+        """End; `async with` does it. Calls that are open go on, and are found again by their ids."""
+        if self._state != "started":
+            return
+        self._state = "closed"
+        await self._opener.aclose()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GIVE_UP_S)
+        for task in (*self._reading, *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._reading, *self._tasks, return_exceptions=True)
+        self._calls.close("this client was closed")
+        await asyncio.to_thread(self._publisher.close)
+        await self._inbox.aclose()
+        await self._redis.aclose()
+
+    async def call(self, call_id: str) -> Call[Any]:
+        """Get the handle of a call by its id; see `Client.call`."""
+        self._require_started()
+        tracked = self._calls.hold(call_id)
+        try:
+            if not tracked.known:
+                with _redis():
+                    record = await self._ledger.attach(call_id, self._id)
+                    seconds, micros = await self._redis.time()
+                if record is None:
+                    raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
+                self._attached(tracked, record, left_ms=record.deadline - seconds * 1000 - micros // 1000)
+        except BaseException:
+            self._calls.release(tracked)
+            raise
+        return Call(self, tracked.kind, call_id, tracked.ended)
+
+    async def cancel(self, call_id: str, *, everyone: bool = False) -> bool:
+        """Give a call up; see `Client.cancel`."""
+        self._require_started()
+        tracked = self._calls.get(call_id)
+        with _redis():
+            state = await self._ledger.cancel(call_id, inbox=None if everyone else self._id, operator=everyone)
+            if tracked is None or not tracked.known:
+                if state == "missing":
+                    raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
+                return state == CANCELLED
+            if state in (DONE, FAILED, CANCELLED):
+                await self._calls.look([tracked])
+        if not tracked.ended.done():
+            why = "Redis has lost its record" if state == "missing" else "it goes on for another client"
+            self._calls.end(tracked, _cancelled(tracked, f"Given up by this client; {why}."))
+        return state in (CANCELLED, "missing")
+
+    async def provider_status(self) -> list[ProviderStatus]:
+        """Read the health of every provider, in the order of preference."""
+        self._require_started()
+        with _redis():
+            return provider_statuses(self._providers, await self._health.snapshot())
+
+    async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
+        """Put a provider first for a while; see `Client.force_provider`."""
+        self._require_started()
+        provider = known_provider(self._providers, name, "force")
+        check_note("why", why)
+        check_note("who", who)
+        seconds = self._settings.understudy_forced_s if for_s is None else for_s
+        with _redis():
+            await self._controls.force(provider.name, who=who, why=why, for_s=seconds)
+
+    async def unforce(self) -> bool:
+        """Take the forced provider back; whether there was one."""
+        self._require_started()
+        with _redis():
+            return await self._controls.unforce()
+
+    async def clear_health(self, name: str | None = None) -> None:
+        """Take a provider's health for good again, or everybody's; see `Client.clear_health`."""
+        self._require_started()
+        chosen = self._providers if name is None else (known_provider(self._providers, name, "clear"),)
+        with _redis():
+            for provider in chosen:
+                await self._health.clear(provider)
+
+    async def _turn(self) -> None:
+        self._require_started()
+        await self._turnstile.turn()
+
+    async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]:
+        policy = policy_of(kind, options)
+        require_provider(self._providers, policy)
+        text = request.model_dump_json(exclude_defaults=True)
+        if len(text) > LARGE:
+            await asyncio.sleep(0)
+        new = NewCall(
+            id=call_id_for(kind.name, options.key) if options.key else new_call_id(),
+            kind=kind.name,
+            request=text,
+            rhash=request_hash(kind.name, request),
+            opts=options.model_dump_json(exclude_defaults=True),
+            provider="",
+            queue="",
+            token=str(uuid.uuid4()),
+            inbox=self._id,
+            deadline_ms=deadline_ms(kind, options),
+        )
+        if len(text) > LARGE:
+            await asyncio.sleep(0)
+        tracked = self._calls.hold(new.id)
+        opening = self._opener.open(new, policy)
+        try:
+            reply = await asyncio.shield(opening.reply)
+            if reply.word == "conflict":
+                raise conflict(kind)
+            if reply.word == "late":
+                raise DeadlineExceeded(f"{kind.name} {new.id} ran out of time before it was opened.", new.id, None)
+        except asyncio.CancelledError:
+            self._in_background(self._withdraw(tracked, opening, kind))
+            raise
+        except BaseException as error:
+            if self._calls.release(tracked) and opening.sent and isinstance(error, Unavailable):
+                self._calls.abandon(new.id)
+            raise
+        self._calls.opened(tracked, kind, new, policy, reply)
+        return Call(self, kind, new.id, tracked.ended)
+
+    async def _ended(self, ended: asyncio.Future[End], timeout_s: float | None) -> End:
+        if ended.done():
+            return ended.result()
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(ended)
+
+    async def _status(self, call_id: str) -> CallStatus:
+        self._require_started()
+        with _redis():
+            record = await self._ledger.record(call_id)
+        if record is None:
+            raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
+        return call_status(record)
+
+    async def _give_up(self, call_id: str) -> None:
+        tracked = self._calls.get(call_id)
+        if tracked is None or not self._calls.release(tracked) or self._state != "started":
+            return
+        await asyncio.wait([self._in_background(self._cancel_quietly(tracked))], timeout=GIVE_UP_S)
+
+    async def _withdraw(self, tracked: Tracked, opening: Opening, kind: Kind) -> None:
+        """Whoever submitted it was cancelled: it is not sent, or cancelled once the ledger has answered."""
+        if not opening.sent:
+            opening.reply.cancel()
+        await asyncio.wait([opening.reply])
+        lone = self._calls.release(tracked)
+        if opening.reply.cancelled() or (opening.reply.exception() and not opening.sent):
+            return
+        if lone:
+            await self._cancel_quietly(tracked)
+        elif not opening.reply.exception() and opening.reply.result().word in ("publish", "attached", "done"):
+            # Another task of this process asked for the same key meanwhile.
+            self._calls.opened(tracked, kind, opening.new, opening.policy, opening.reply.result())
+
+    async def _cancel_quietly(self, tracked: Tracked) -> None:
+        try:
+            await self._ledger.cancel(tracked.id, inbox=self._id)
+        except (RedisError, OSError):
+            self._calls.abandon(tracked.id)
+        if tracked.known:
+            self._calls.end(tracked, _cancelled(tracked, "Given up by this client."))
+
+    def _attached(self, tracked: Tracked, record: Record, *, left_ms: int) -> None:
+        kind = KINDS.get(record.kind)
+        if kind is None:
+            raise VersionMismatch(f"Call {record.id} is of a kind that this version does not know: update it.")
+        try:
+            request = kind.parse(json.loads(record.request))
+        except InvalidRequest:
+            request = None
+        if request is None:
+            raise VersionMismatch(f"Call {record.id} breaks this version's contract of {kind.name}: update the older side.")
+        new = NewCall(
+            id=record.id,
+            kind=record.kind,
+            request=record.request,
+            rhash=request_hash(kind.name, request),
+            opts=record.options.model_dump_json(exclude_defaults=True),
+            provider="",
+            queue="",
+            token=str(uuid.uuid4()),
+            inbox=self._id,
+            deadline=record.deadline,
+        )
+        self._calls.known(tracked, kind, new, policy_of(kind, record.options), left_ms=left_ms, floor=record.created)
+        if record.has_ended:
+            self._calls.end(tracked, record.parsed_outcome())
+
+    def _in_background(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _require_started(self) -> None:
+        if self._state != "started":
+            raise RuntimeError("Use the client within `async with Understudy.from_settings() as llm:`.")
+
+
+@contextmanager
+def _redis() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable(f"Redis cannot be reached ({type(error).__name__}); try it again.") from error
+
+
+def _cancelled(tracked: Tracked, detail: str) -> AnyOutcome:
+    return AnyOutcome(
+        call_id=tracked.id, kind=tracked.kind.name, status=Status.CANCELLED, reason=Reason.CANCELLED, detail=detail
+    )

@@ -1,0 +1,315 @@
+"""What every client can do: the real one, and the one in memory that tests use."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, overload
+
+from understudy.contracts import KINDS
+from understudy.contracts.kind import Kind, parse_options
+from understudy.contracts.thread_naming import DEFAULT_LENGTH
+from understudy.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Unpack
+
+    from pydantic import BaseModel
+
+    from bot_client.call import Call, End
+    from bot_client.status import CallStatus, ProviderStatus
+    from understudy.contracts.agent_turn import AgentTurnRequest, AgentTurnResult, Message
+    from understudy.contracts.call import CallOptions, Outcome, Spend
+    from understudy.contracts.moderation import ModerationRequest, ModerationResult
+    from understudy.contracts.thread_naming import ThreadNamingRequest, ThreadNamingResult
+
+    SpendPolicy = Spend | Literal["never", "defer", "allow"]
+    Id = str | int
+
+
+class Options(TypedDict, total=False):
+    """What may be said about any call.
+
+    Args:
+        deadline_s: how long the answer is of use, in seconds, up to a day; None for the kind's own.
+        spend: whether it may cost money; None means `allow`.
+        local_only: only providers that the settings call local may see it.
+        user_id: on whose behalf, for limits by user.
+        key: two calls of one kind with the same key are one call, such as `chat:message`.
+    """
+
+    deadline_s: float | None
+    spend: SpendPolicy | None
+    local_only: bool
+    user_id: Id | None
+    key: str | None
+
+
+class Client(ABC):
+    """Asks for LLM work and learns who answered."""
+
+    @overload
+    async def submit(
+        self, kind: Literal["moderation"], request: ModerationRequest | Mapping[str, Any], **options: Unpack[Options]
+    ) -> Call[ModerationResult]: ...
+    @overload
+    async def submit(
+        self,
+        kind: Literal["thread_naming"],
+        request: ThreadNamingRequest | Mapping[str, Any],
+        **options: Unpack[Options],
+    ) -> Call[ThreadNamingResult]: ...
+    @overload
+    async def submit(
+        self, kind: Literal["agent_turn"], request: AgentTurnRequest | Mapping[str, Any], **options: Unpack[Options]
+    ) -> Call[AgentTurnResult]: ...
+    @overload
+    async def submit(
+        self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]
+    ) -> Call[Any]: ...
+    async def submit(
+        self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]
+    ) -> Call[Any]:
+        """Open a call and return at once.
+
+        Args:
+            kind: `moderation`, `thread_naming` or `agent_turn`.
+            request: the kind's request, as its model or as a mapping.
+            options: see `Options`.
+
+        Returns:
+            Its handle: await it for the outcome.
+
+        Raises:
+            InvalidRequest: request or options break their contract; nothing was queued.
+            KeyConflict: the key already belongs to another request.
+            Unavailable: Redis did not answer within a second; nothing is known to be queued.
+        """
+        await self._turn()
+        if kind not in KINDS:
+            raise InvalidRequest(f"call: kind must be one of {', '.join(KINDS)}.")
+        given = dict(options)
+        if type(given.get("user_id")) is int:
+            given["user_id"] = str(given["user_id"])
+        return await self._open(KINDS[kind], KINDS[kind].parse(request), parse_options(given))
+
+    async def moderate(
+        self,
+        text: str,
+        rules: str | None = None,
+        *,
+        chat_id: Id | None = None,
+        chat_title: str | None = None,
+        message_id: Id | None = None,
+        user_id: Id | None = None,
+        author: str | None = None,
+        reply_to: str | None = None,
+        deadline_s: float | None = None,
+        spend: SpendPolicy | None = None,
+        local_only: bool = False,
+        key: str | None = None,
+    ) -> Outcome[ModerationResult]:
+        """Judge one message by a group's rules.
+
+        Cancelling the task that awaits this cancels the call.
+
+        Args:
+            text: the message, 1 to 8,000 characters.
+            rules: of the group; without any, a sound default.
+            user_id: who wrote it; also counts for limits by user.
+            author: the name of who wrote it.
+            reply_to: the text of the message that this one answers.
+            deadline_s, spend, local_only, key: see `Options`; 30 s unless said otherwise.
+
+        Raises:
+            InvalidRequest, KeyConflict, Unavailable: as `submit`.
+            CallError: the call ended without an answer; one of its subclasses says why.
+        """
+        request = KINDS["moderation"].parse(
+            {
+                "text": text,
+                "rules": rules,
+                "chat_id": chat_id,
+                "chat_title": chat_title,
+                "message_id": message_id,
+                "user_id": user_id,
+                "author": author,
+                "reply_to": reply_to,
+            }
+        )
+        return await self._answer(
+            "moderation",
+            request,
+            deadline_s=deadline_s,
+            spend=spend,
+            local_only=local_only,
+            user_id=getattr(request, "user_id", None),
+            key=key,
+        )
+
+    async def name_thread(
+        self,
+        first_message: str,
+        language: str | None = None,
+        max_length: int = DEFAULT_LENGTH,
+        **options: Unpack[Options],
+    ) -> Outcome[ThreadNamingResult]:
+        """Name a thread after its first message.
+
+        Cancelling the task that awaits this cancels the call.
+
+        Args:
+            first_message: 1 to 8,000 characters.
+            language: of the name; without it, the message's own.
+            max_length: the longest name, in characters, 3 to 100.
+            options: see `Options`; 15 s unless said otherwise.
+
+        Raises:
+            InvalidRequest, KeyConflict, Unavailable: as `submit`.
+            CallError: the call ended without an answer; one of its subclasses says why.
+        """
+        request = {"first_message": first_message, "language": language, "max_length": max_length}
+        return await self._answer("thread_naming", request, **options)
+
+    async def agent_turn(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]],
+        system: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        **options: Unpack[Options],
+    ) -> Outcome[AgentTurnResult]:
+        """Ask for the assistant's next message in a conversation.
+
+        Cancelling the task that awaits this cancels the call.
+
+        Args:
+            messages: oldest first, in the form of the chat completions API; the last is the user's or a tool's.
+            system: the system prompt.
+            max_tokens: of the answer.
+            temperature: from 0 to 2.
+            options: see `Options`; 120 s unless said otherwise.
+
+        Raises:
+            InvalidRequest, KeyConflict, Unavailable: as `submit`.
+            CallError: the call ended without an answer; one of its subclasses says why.
+        """
+        listed = messages if isinstance(messages, str | bytes) else _listed(messages)
+        request = {"messages": listed, "system": system, "max_tokens": max_tokens, "temperature": temperature}
+        return await self._answer("agent_turn", request, **options)
+
+    @abstractmethod
+    async def call(self, call_id: str) -> Call[Any]:
+        """Get the handle of a call by its id, also one that an earlier run of this bot opened.
+
+        Raises:
+            UnknownCall: no call has this id, or its record has expired, a day after its deadline.
+            VersionMismatch: it was written by a version that this one cannot read.
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def cancel(self, call_id: str, *, everyone: bool = False) -> bool:
+        """Give a call up. A running attempt hears of it within 2 s.
+
+        Args:
+            everyone: end it also where another client waits for it, or an earlier run of this one did; without it,
+                only this client leaves, and the call ends when nobody is left.
+
+        Returns:
+            Whether the call ended by it: not where it had ended before, or goes on for somebody else.
+
+        Raises:
+            UnknownCall: no call has this id.
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def provider_status(self) -> list[ProviderStatus]:
+        """Read the health of every provider, in the order of preference.
+
+        Raises:
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
+        """Put a provider first for a while, though never past a call's policy; success does not end it.
+
+        Args:
+            why, who: shown to operators, 1 to 200 characters each.
+            for_s: 1 second to a day; None for the settings' own, 30 minutes.
+
+        Raises:
+            InvalidRequest: there is no such provider, or a limit is broken.
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def unforce(self) -> bool:
+        """Take the forced provider back; whether there was one."""
+
+    @abstractmethod
+    async def clear_health(self, name: str | None = None) -> None:
+        """Take a provider's health for good again, or everybody's: breaker closed, pauses and preference gone.
+
+        Raises:
+            InvalidRequest: there is no such provider.
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def start(self) -> Self:
+        """Begin; `async with` does it. Redis need not be there yet."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """End; `async with` does it. Calls that are open go on, and are found again by their ids."""
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _answer(
+        self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]
+    ) -> Outcome[Any]:
+        call = await self.submit(kind, request, **options)
+        try:
+            return await call.result()
+        except asyncio.CancelledError:
+            await self._give_up(call.id)
+            raise
+
+    async def _turn(self) -> None:
+        """Wait where too many begin at once."""
+
+    @abstractmethod
+    async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]: ...
+
+    @abstractmethod
+    async def _ended(self, ended: asyncio.Future[End], timeout_s: float | None) -> End: ...
+
+    @abstractmethod
+    async def _status(self, call_id: str) -> CallStatus: ...
+
+    @abstractmethod
+    async def _give_up(self, call_id: str) -> None:
+        """One who waited was cancelled; the call is, when nobody in this process waits any more. Never raises."""
+
+
+def _listed(messages: Iterable[Any]) -> Any:
+    try:
+        return [message if isinstance(message, dict) else _plain(message) for message in messages]
+    except TypeError:
+        return messages  # the contract says what is wrong with it
+
+
+def _plain(message: Any) -> Any:
+    return message.model_dump() if hasattr(message, "model_dump") else message

@@ -1,0 +1,148 @@
+"""Opens calls in the ledger: all that wait together, in one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from understudy.errors import Unavailable
+from understudy.routing import opening
+from understudy.state.ledger import Reply
+from understudy.state.lua import reply, source
+
+if TYPE_CHECKING:
+    from understudy.routing import Policy
+    from understudy.state.health import Health, Snapshot
+    from understudy.state.ledger import Ledger, NewCall
+
+ROUND_S = 0.8
+"""Of one round trip, connecting included: a submit fails within a second."""
+
+SNAPSHOT_S = 0.2
+"""How old the view of the providers' health may be."""
+
+MAX_CALLS, MAX_CHARS = 24, 300_000
+"""Of one round trip: more of it would hold up the event loop while it is packed."""
+
+
+@dataclass
+class Opening:
+    """One call that waits to be opened; `reply` is the ledger's."""
+
+    new: NewCall
+    policy: Policy
+    reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    sent: bool = False
+    """It may have reached Redis: whether it was opened is not known until a reply says so."""
+
+
+class Opener:
+    """Chooses the provider and opens calls."""
+
+    def __init__(self, ledger: Ledger, health: Health) -> None:
+        self._ledger = ledger
+        self._health = health
+        self._waiting: deque[Opening] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._seen: Snapshot | None = None
+        self._seen_at = 0.0
+
+    def open(self, new: NewCall, policy: Policy) -> Opening:
+        """Open a call soon; provider and queue are chosen here.
+
+        Its `reply` raises `Unavailable` within a second where Redis does not answer.
+        """
+        opening = Opening(new, policy)
+        self._waiting.append(opening)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return opening
+
+    async def aclose(self) -> None:
+        """Refuse what still waits, and let what is on its way come back."""
+        self._refuse(self._waiting, "the client was closed")
+        self._waiting.clear()
+        if self._task:
+            await asyncio.wait([self._task])
+
+    async def _work(self) -> None:
+        while batch := self._batch():
+            try:
+                async with asyncio.timeout(ROUND_S):
+                    await self._open(batch)
+            except (RedisError, OSError) as error:
+                # Whoever came in the meantime would wait as long and hear the same.
+                self._refuse([*batch, *self._waiting], type(error).__name__)
+                self._waiting.clear()
+            except BaseException as error:  # a bug: whoever waits must hear of it
+                for opening in (*batch, *self._waiting):
+                    if not opening.reply.done():
+                        opening.reply.set_exception(error)
+                self._waiting.clear()
+                raise
+
+    def _batch(self) -> list[Opening]:
+        batch: list[Opening] = []
+        chars = 0
+        while self._waiting and len(batch) < MAX_CALLS and chars < MAX_CHARS:
+            opening = self._waiting.popleft()
+            if not opening.reply.done():  # cancelled while it waited: never sent
+                batch.append(opening)
+                chars += len(opening.new.request)
+        return batch
+
+    async def _open(self, batch: list[Opening]) -> None:
+        seen = await self._snapshot()
+        text, lua = source("open"), self._ledger.lua
+        sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        encoded = [lua.encode(asdict(_placed(opening, self._health, seen))) for opening in batch]
+        for opening in batch:
+            opening.sent = True
+        rows = await self._round(sha, encoded)
+        if any(isinstance(row, NoScriptError) for row in rows):
+            await self._ledger.redis.script_load(text)
+            rows = await self._round(sha, encoded)
+        for opening, row in zip(batch, rows, strict=True):
+            if opening.reply.done():
+                continue
+            if isinstance(row, Exception):
+                opening.sent = False  # the script failed as a whole: nothing was written
+                self._refuse([opening], type(row).__name__)
+            else:
+                opening.reply.set_result(Reply(*reply(row)))
+
+    async def _round(self, sha: str, encoded: list[str]) -> list[Any]:
+        async with self._ledger.redis.pipeline(transaction=False) as pipe:
+            for argument in encoded:
+                # The call's own script object would first ask, in a round trip, whether the server knows it.
+                pipe.evalsha(sha, 1, self._ledger.keys.prefix, argument)
+            return list(await pipe.execute(raise_on_error=False))
+
+    async def _snapshot(self) -> Snapshot:
+        if self._seen is None or time.monotonic() - self._seen_at > SNAPSHOT_S:
+            self._seen = await self._health.snapshot()
+            self._seen_at = time.monotonic()
+        return self._seen
+
+    @staticmethod
+    def _refuse(openings: Any, why: str) -> None:
+        for opening in openings:
+            if not opening.reply.done():
+                opening.reply.set_exception(
+                    Unavailable(f"Redis cannot be reached ({why}): the call is not known to be queued; try it again.")
+                )
+
+
+def _placed(opening_: Opening, health: Health, seen: Snapshot) -> NewCall:
+    """The call with its provider and queue."""
+    new, policy = opening_.new, opening_.policy
+    deadline = new.deadline or seen.now + (new.deadline_ms or 0)
+    name = opening(health.providers, seen, policy, deadline_ms=deadline)
+    provider = next(p for p in health.providers if p.name == name)
+    return replace(new, provider=provider.name, queue=policy.queue(provider))

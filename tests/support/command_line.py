@@ -1,0 +1,122 @@
+"""Runs the command line as a user does: in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.ledger import Drive
+from understudy.contracts.call import Attempt, Outcome, Status
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 60
+NOWHERE = "http://127.0.0.1:9"
+"""The discard port, where nobody listens."""
+
+_OURS = ("UNDERSTUDY_", "OLLAMA_", "OPENAI_", "LLM_", "REDIS_URL", "BROKER_URL", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
+_COMMAND = (sys.executable, "-m", "bot_client.cli")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """The command line with settings of its own; both providers have the model `m`.
+
+    Args:
+        folder: where it runs: without a file `.env`.
+        redis_url: its Redis.
+        settings: more variables.
+    """
+
+    def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) or "TEST" in name}
+        self.env = {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "REDIS_URL": redis_url,
+            "OLLAMA_URL": NOWHERE,
+            "OLLAMA_MODEL_NAME": "m",
+            "OPENAI_BASE_URL": NOWHERE,
+            "OPENAI_MODEL_NAME": "m",
+            "OPENAI_API_KEY": "sk-of-the-tests",
+            **settings,
+        }
+
+    def __call__(self, *args: str, stdin: bytes = b"") -> Ran:
+        """Run one command to its end."""
+        done = subprocess.run(
+            [*_COMMAND, *args],
+            input=stdin,
+            capture_output=True,
+            env=self.env,
+            cwd=self.folder,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def run(self, *args: str, stdin: bytes = b"") -> Ran:
+        """Run one command to its end, while the test's own loop goes on."""
+        return await asyncio.to_thread(self, *args, stdin=stdin)
+
+    async def start(self, *args: str) -> asyncio.subprocess.Process:
+        """Start one command; `ended` waits for it."""
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *_COMMAND, *args, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=self.env, cwd=self.folder
+        )
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ran:
+    """How a command that was started has ended."""
+    async with asyncio.timeout(LIMIT_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def announce(drive: Drive, *queues: str, worker: str = "w1", version: str = "0.1.0") -> None:
+    """A worker that consumes these queues, alive for as long as the test."""
+    fields = {"queues": ",".join(queues), "concurrency": 16, "host": "h", "pid": 1, "version": version}
+    await drive.redis.hset(drive.keys.worker(worker), mapping=fields)
+    seconds, _ = await drive.redis.time()
+    await drive.redis.zadd(drive.keys.workers(), {worker: (seconds + 3600) * 1000})
+
+
+async def waiting(drive: Drive, queue: str = "ollama") -> str | None:
+    """The first call that waits in a queue."""
+    return next(iter(await drive.redis.zrange(drive.keys.waiting(queue), 0, 0)), None)
+
+
+async def take(drive: Drive, call_id: str, result: dict[str, Any] | None = None, **outcome: Any) -> None:
+    """Play the worker: begin a call, and answer it or end it as `outcome` says."""
+    record = await drive.ledger.record(call_id)
+    assert record is not None
+    run = await drive.begin(call_id, provider=record.provider, sent=record.sent)
+    given: dict[str, Any] = {
+        "call_id": call_id, "kind": record.kind, "status": Status.DONE, "result": result, "provider": record.provider,
+        "model": "m", "attempts": [Attempt(provider=record.provider, model="m", what="answered", ms=12, requests=1)],
+        "queued_ms": 3, "total_ms": 15,
+    } | outcome  # fmt: skip
+    text = Outcome[dict[str, Any]](**given).model_dump_json()
+    letter = {Status.DONE: "D", Status.FAILED: "F"}[given["status"]]
+    await drive.finish(run, call_id, st=letter, outcome=text, reason=given.get("reason"))

@@ -1,0 +1,29 @@
+"""The Celery application of the workers, wired in one place."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from understudy.settings import Settings
+from workers.hooks import HooksFactory, use_hooks
+
+
+def create_app(settings: Settings | None = None, hooks_factory: HooksFactory | None = None) -> Celery:
+    """The application, from `celeryconfig`.
+
+    Args:
+        settings: instead of those of the environment.
+        hooks_factory: makes the hooks of a worker process when it starts; none by default.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    import celeryconfig  # here, because it reads the settings
+
+    app = Celery("understudy", task_cls="workers.base_task:CallTask")
+    app.config_from_object(celeryconfig)
+    if settings is not None:
+        app.conf.update(celeryconfig.from_settings(settings))
+    if hooks_factory is not None:
+        use_hooks(app, hooks_factory)
+    return app

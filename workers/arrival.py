@@ -1,0 +1,81 @@
+"""A message as it arrived: which call it is for, and what a plain Celery caller sent with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.contracts import KINDS
+from understudy.contracts.call import CallOptions
+from understudy.contracts.kind import parse_options, request_hash
+from understudy.errors import InvalidRequest
+from understudy.providers import Provider
+from understudy.queues import canvas_of
+from understudy.state.ledger import Adoption
+from understudy.state.record import check_version
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One message, checked; `adopt` is there for a plain caller's."""
+
+    call_id: str
+    kind: str
+    queue: str
+    provider: Provider
+    sent: int
+    token: str
+    adopt: Adoption | None
+
+
+def read_arrival(
+    task_request: dict[str, Any],
+    kind: str,
+    request: object,
+    call: object,
+    dispatch: object,
+    *,
+    providers: dict[str, Provider],
+    token: str,
+) -> Arrival:
+    """Check a message.
+
+    Args:
+        task_request: the fields of Celery's request: id, delivery_info, links, chain, chord, group.
+        request, call: of a plain caller, as JSON types.
+        dispatch: of our own messages.
+        providers: by name.
+
+    Raises:
+        InvalidRequest: the message breaks the contract, or its queue belongs to no provider.
+        VersionMismatch: it was sent by a version whose format this one does not know.
+    """
+    queue = str((task_request.get("delivery_info") or {}).get("routing_key") or "")
+    provider = providers.get(queue.removesuffix(".batch"))
+    if provider is None:
+        raise InvalidRequest(f"{kind}: its queue belongs to no provider; the queues are {', '.join(providers)}.")
+    sent, adopt = 0, None
+    if dispatch is not None:
+        if not isinstance(dispatch, dict) or not isinstance(dispatch.get("sent"), int):
+            raise InvalidRequest(f"{kind}: dispatch must be an object with v and sent, as bot_client publishes it.")
+        check_version(dispatch.get("v"), f"The message of call {task_request['id']}")
+        sent = dispatch["sent"]
+    if request is not None:
+        adopt = _adoption(task_request, kind, request, call)
+    elif dispatch is None:
+        raise InvalidRequest(f"{kind}: request is missing; it is the object that the contract describes.")
+    return Arrival(str(task_request["id"]), kind, queue, provider, sent, token, adopt)
+
+
+def _adoption(task_request: dict[str, Any], kind: str, request: object, call: object) -> Adoption:
+    parsed = KINDS[kind].parse(request)
+    options: CallOptions = parse_options(call)
+    deadline_s = options.deadline_s or KINDS[kind].deadline_s
+    return Adoption(
+        kind=kind,
+        request=parsed.model_dump_json(exclude_none=True),
+        rhash=request_hash(kind, parsed),
+        opts=options.model_dump_json(exclude_none=True),
+        deadline_ms=int(deadline_s * 1000),
+        canvas=canvas_of(task_request),
+    )

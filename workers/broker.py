@@ -1,0 +1,62 @@
+"""The broker as the worker's other parts see it: how deep a queue is, and publishing; both block."""
+
+from __future__ import annotations
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from understudy import queues
+from workers.ends import Publish
+
+UNKNOWN_DEPTH = 1_000_000
+"""Of a queue that cannot be asked: it may hold the message, so none is sent again."""
+
+log = structlog.get_logger("understudy.broker")
+
+
+class Broker:
+    """Blocking calls, for Celery's threads or a thread of their own."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def depth(self, queue: str) -> int:
+        """How many messages wait in a queue."""
+        try:
+            with self._app.connection_for_read() as connection:
+                channel = connection.default_channel
+                if connection.transport.driver_type == "redis":
+                    return int(channel._size(queue))  # noqa: SLF001 - a passive declare raises for an empty queue there
+                return int(channel.queue_declare(queue, passive=True).message_count)
+        except Exception as error:  # noqa: BLE001 - each transport has its own errors, and all mean: not known
+            log.warning("queue depth unknown", queue=queue, error=type(error).__name__)
+            return UNKNOWN_DEPTH
+
+    def publish(self, messages: list[Publish]) -> None:
+        """Publish, each retried once; what fails is left to the reconciler, for the ledger has it."""
+        if not messages:
+            return
+        with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+            for message in messages:
+                self._publish(message, producer)
+
+    def _publish(self, message: Publish, producer: object) -> None:
+        for last in (False, True):
+            try:
+                queues.publish(
+                    self._app,
+                    kind=message.kind,
+                    call_id=message.call_id,
+                    queue=message.queue,
+                    sent=message.sent,
+                    canvas=message.canvas,
+                    producer=producer,
+                )
+            except (OperationalError, OSError) as error:
+                if last:
+                    log.warning(
+                        "not published, left to the reconciler", call=message.call_id, error=type(error).__name__
+                    )
+            else:
+                return

@@ -1,0 +1,273 @@
+"""Asking a provider: one request, under limits, read as a stream, and every failure as a row of the table.
+
+The only module that knows the OpenAI SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import openai
+
+from workers.chat_dialect import Dialect, Prompt, first_dialect
+from workers.chat_reply import Malformed, Reply
+from workers.chat_request import Disconnected, Limits, ParameterRejected, Request, ServerStatus
+from workers.failures import ProviderFailure, row
+
+if TYPE_CHECKING:
+    from understudy.providers import Provider
+
+IDLE_S = 20.0
+"""How long an unused connection is kept: below the 60 s and more of common load balancers."""
+
+MAX_RETRY_AFTER_S = 86_400.0
+"""A day: longer than any call waits, short enough that a typing error at a provider mends itself."""
+
+MAX_MESSAGE_CHARS = 4000
+"""As much of an error without a format as is searched for what it means."""
+
+MAX_DIALECTS = 4
+"""Rejections of a parameter that one request may learn from."""
+
+_NO_KEY = "none"
+"""The SDK insists on a key, and would otherwise take OPENAI_API_KEY from the environment for any provider."""
+
+_OWN_HEADERS = frozenset(
+    {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "x-stainless-raw-response"}
+)
+"""What a request keeps; the last one is how the SDK knows that the raw response was asked for."""
+
+HEADER_PREFIX = "x-understudy-"
+OPENAI = "openai"
+"""The provider whose requests the SDK's own environment variables (organisation, project) are meant for."""
+
+OnText = Callable[[str], None]
+OnFirstByte = Callable[[], None]
+
+
+class Chat:
+    """The connections to all providers; one per process, used on one event loop.
+
+    Args:
+        providers: those whose clients are made at once; making one takes 0.1 s that the first call need not wait for.
+    """
+
+    def __init__(self, providers: Iterable[Provider] = ()) -> None:
+        # At DEBUG the SDK writes requests, prompts included; whoever turns on debug logs does not ask for that.
+        for name in ("openai", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._clients = {provider: _client(provider) for provider in providers}
+        self._dialects: dict[tuple[str, str], Dialect] = {}
+
+    async def complete(
+        self,
+        provider: Provider,
+        prompt: Prompt,
+        *,
+        timeout_s: float,
+        first_byte_s: float | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        tools: list[dict[str, Any]] | None = None,
+        call_id: str | None = None,
+        on_delta: OnText | None = None,
+        on_first_byte: OnFirstByte | None = None,
+        probe: bool = False,
+        bounded_by_deadline: bool = False,
+    ) -> Reply:
+        """Asks once and reads the answer to its end.
+
+        A request that is rejected for a parameter the server does not know is repeated without it, within the same
+        limits, and the server's dialect remembered.
+
+        Args:
+            provider: who is asked.
+            prompt: messages, and the schema to hold the answer to.
+            timeout_s: for all of it.
+            first_byte_s: until the first chunk, and between two chunks; None takes the provider's.
+            max_tokens: of the answer; None leaves it to the provider.
+            temperature: None leaves it to the provider.
+            tools: as the API describes them.
+            call_id: sent along, so that a provider's own log can be matched with ours.
+            on_delta: gets each piece of text at once.
+            on_first_byte: called at the first chunk.
+            probe: marks the request as the prober's.
+            bounded_by_deadline: `timeout_s` is what is left of the caller's time, not the provider's limit.
+
+        Raises:
+            ProviderFailure: with its row.
+        """
+        headers = _headers(call_id, probe=probe)
+        request = Request(
+            lambda body: _exchange(self._client(provider), provider, body, headers),
+            provider,
+            Limits(timeout_s, provider.first_byte_s if first_byte_s is None else first_byte_s, bounded_by_deadline),
+            on_delta=on_delta,
+            on_first_byte=on_first_byte,
+        )
+        known = self._dialects.get((provider.name, provider.model)) or first_dialect(provider)
+        dialect = known
+        while True:
+            body = dialect.body(provider, prompt, max_tokens=max_tokens, temperature=temperature, tools=tools)
+            try:
+                reply = await request.send(body)
+            except ParameterRejected as rejection:
+                plainer = dialect.without(rejection.parameter) if request.sent <= MAX_DIALECTS else None
+                if plainer is None:
+                    raise rejection.failure from None
+                dialect = plainer
+                continue
+            if dialect is not known:
+                # Only now: a rejection that persists had another cause.
+                self._dialects[provider.name, provider.model] = dialect
+            return reply
+
+    async def ping(self, provider: Provider, *, timeout_s: float) -> int:
+        """Asks for the list of models, which costs nothing, and gives the time it took in ms.
+
+        A provider that has no such list is up all the same.
+
+        Raises:
+            ProviderFailure: with its row.
+        """
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                with _translated():
+                    await self._client(provider).models.with_raw_response.list(
+                        extra_headers=_headers(None, probe=True), timeout=_timeout(provider)
+                    )
+        except TimeoutError:
+            raise ProviderFailure(row("no_first_byte"), f"no answer in {timeout_s:g} s") from None
+        except ServerStatus as error:
+            if error.status not in (404, 405):
+                raise error.failure() from None
+        except Disconnected as error:
+            raise error.failure() from None
+        return round((time.monotonic() - started) * 1000)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.close()
+
+    def _client(self, provider: Provider) -> openai.AsyncOpenAI:
+        if provider not in self._clients:
+            self._clients[provider] = _client(provider)
+        return self._clients[provider]
+
+
+def _client(provider: Provider) -> openai.AsyncOpenAI:
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    # A limit of 0 is none at all: how many requests run at once is decided before they come here.
+    http = openai.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=0, keepalive_expiry=IDLE_S))
+    client = openai.AsyncOpenAI(
+        base_url=provider.base_url,
+        api_key=key or _NO_KEY,
+        http_client=http,
+        max_retries=0,
+        timeout=_timeout(provider),
+    )
+    if provider.name != OPENAI:
+        http.event_hooks = {"request": [_only_ours(key)]}
+    # The SDK imports its resources at their first use, which would hold up the loop.
+    client.chat.completions.with_streaming_response  # noqa: B018
+    return client
+
+
+def _only_ours(key: str | None) -> Callable[[httpx2.Request], Awaitable[None]]:
+    """Takes out of each request what the SDK adds from OpenAI's own environment variables, and about this machine."""
+
+    async def hook(request: httpx2.Request) -> None:
+        for name in list(request.headers):
+            if name.lower() not in _OWN_HEADERS and not name.lower().startswith(HEADER_PREFIX):
+                del request.headers[name]
+        if key is not None:
+            request.headers["authorization"] = f"Bearer {key}"
+
+    return hook
+
+
+def _timeout(provider: Provider) -> openai.Timeout:
+    """For connecting alone: all later limits are kept by `Request`, which can move them."""
+    return openai.Timeout(None, connect=provider.connect_s, pool=provider.connect_s)
+
+
+def _headers(call_id: str | None, *, probe: bool) -> dict[str, str]:
+    headers = {}
+    if call_id is not None:
+        headers["X-Understudy-Call"] = call_id
+    if probe:
+        headers["X-Understudy-Probe"] = "1"
+    return headers
+
+
+@asynccontextmanager
+async def _exchange(
+    client: openai.AsyncOpenAI, provider: Provider, body: dict[str, Any], headers: dict[str, str]
+) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+    with _translated():
+        async with client.chat.completions.with_streaming_response.create(
+            model=provider.model,
+            messages=(),
+            stream=True,
+            # The whole body goes in here: as arguments the SDK would check each message against its types, 1 ms a call.
+            extra_body=body,
+            extra_headers=headers,
+            timeout=_timeout(provider),
+        ) as response:
+            yield response.headers.get("content-type", ""), response.iter_bytes()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what SDK, HTTP client and transport raise into ours."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        # From None: the SDK's error holds the request and what the provider wrote.
+        raise ServerStatus(
+            error.status_code,
+            codes=tuple(code for code in (error.code, error.type) if isinstance(code, str)),
+            param=error.param if isinstance(error.param, str) else None,
+            message=_message(error),
+            retry_after_s=_retry_after_s(error.response.headers),
+        ) from None
+    except httpx2.DecodingError:
+        raise Malformed("wrong content encoding") from None
+    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, OSError) as error:
+        raise Disconnected from error
+
+
+def _message(error: openai.APIStatusError) -> str:
+    """What the provider wrote: its message, or all of it where it keeps to no format."""
+    if isinstance(error.body, dict) and isinstance(error.body.get("message"), str):
+        return str(error.body["message"])
+    return error.response.text[:MAX_MESSAGE_CHARS]
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """What the headers ask for, in seconds; a date is read against the provider's own clock."""
+    for name, per_s in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            wait_s = float(headers[name]) / per_s
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(wait_s):
+            return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
+    try:
+        until = email.utils.parsedate_to_datetime(headers["retry-after"])
+        now = email.utils.parsedate_to_datetime(headers["date"])
+        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    except (KeyError, ValueError, TypeError):
+        return None

@@ -1,0 +1,83 @@
+"""What every part of a worker process works with, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from understudy.providers import Provider
+from understudy.settings import Settings
+from understudy.state.health import Health, Snapshot
+from understudy.state.ledger import Ledger
+from workers.chat import Chat
+from workers.leases import Leases
+
+T = TypeVar("T")
+
+SNAPSHOT_S = 0.25
+"""How old the health may be that limits are judged by; decisions about where a call goes read it anew."""
+
+log = structlog.get_logger("understudy.worker")
+
+
+@dataclass
+class Context:
+    """One worker process."""
+
+    worker_id: str
+    settings: Settings
+    providers: tuple[Provider, ...]
+    redis: Redis
+    ledger: Ledger
+    health: Health
+    leases: Leases
+    chat: Chat
+    _seen: Snapshot = field(default_factory=Snapshot)
+    _seen_at: float = 0.0
+
+    @property
+    def by_name(self) -> dict[str, Provider]:
+        """The providers by name."""
+        return {provider.name: provider for provider in self.providers}
+
+    async def seen(self) -> Snapshot:
+        """The health as it was at most `SNAPSHOT_S` ago; the last known one while Redis is away."""
+        if time.monotonic() - self._seen_at > SNAPSHOT_S:
+            try:
+                await self.look()
+            except (RedisError, OSError):
+                self._seen_at = time.monotonic()
+        return self._seen
+
+    async def look(self) -> Snapshot:
+        """The health as it is now."""
+        self._seen = await self.health.snapshot()
+        self._seen_at = time.monotonic()
+        return self._seen
+
+    async def insist(self, operation: Callable[[], Awaitable[T]], *, until: float | None = None) -> T:
+        """Repeat a ledger operation while Redis is out of reach.
+
+        Args:
+            until: by the monotonic clock; None repeats until it works or the caller is cancelled.
+
+        Raises:
+            RedisError: it did not work in time.
+        """
+        pause_s = 0.1
+        while True:
+            try:
+                return await operation()
+            except (RedisError, OSError) as error:
+                if until is not None and time.monotonic() + pause_s > until:
+                    raise
+                log.warning("the ledger is out of reach, trying again", error=type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2.0, pause_s * 2)

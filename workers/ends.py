@@ -1,0 +1,36 @@
+"""How one execution of a task ends, as the Celery thread acts on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from understudy.contracts.call import AnyOutcome
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The call ended here, or had ended and Celery was not told."""
+
+    outcome: AnyOutcome
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Publish:
+    """The call goes on elsewhere: its message is to be published, now that the ledger knows."""
+
+    kind: str
+    call_id: str
+    queue: str
+    sent: int
+    canvas: str = ""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Nothing is left to do for this message: somebody else has the call, or it waits."""
+
+    why: str
+
+
+End = Ended | Publish | Dropped

@@ -1,0 +1,63 @@
+"""What a Celery task does: hand its message to the loop, and act on how that ended, in Celery's own thread."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery.exceptions import Ignore
+from celery.states import REVOKED
+
+from understudy.contracts.call import Status
+from understudy.contracts.failure import call_error
+from understudy.errors import CallError, InvalidRequest, VersionMismatch
+from workers.arrival import read_arrival
+from workers.base_task import CallTask
+from workers.ends import Ended, Publish
+from workers.runtime import runtime
+
+
+class KindTask(CallTask):
+    """A task of one kind; Celery having stored a plain caller's result, the ledger is told."""
+
+    # expected ends: one line in the log, no traceback
+    throws = (CallError, InvalidRequest, VersionMismatch)
+    abstract = True
+
+    def after_return(self, _status: str, _retval: Any, task_id: str, *_: Any) -> None:
+        """Called after the result was stored."""
+        if getattr(self.request, "understudy_tell", False):
+            runtime().told(task_id)
+
+
+def execute(task: KindTask, kind: str, request: object, call: object, dispatch: object) -> dict[str, Any] | None:
+    """Work on one message.
+
+    Returns:
+        A plain caller's outcome as JSON types; None for a bot's call, which is told through its inbox.
+
+    Raises:
+        CallError: the call ended without an answer.
+        InvalidRequest, VersionMismatch: the message is none that can be worked on.
+        Ignore: the call goes on elsewhere, or somebody else has it.
+    """
+    parts = runtime()
+    about = dict(task.request.__dict__)
+    token = uuid.uuid4().hex
+    arrival = read_arrival(about, kind, request, call, dispatch, providers=parts.by_name, token=token)
+    end = parts.run(parts.work.on(arrival))
+    if isinstance(end, Publish):
+        parts.broker.publish([end])
+        raise Ignore
+    if not isinstance(end, Ended):
+        raise Ignore
+    outcome = end.outcome
+    task.request.understudy_tell = end.plain
+    if outcome.status is Status.CANCELLED:
+        if end.plain:
+            task.backend.store_result(arrival.call_id, None, REVOKED, request=task.request)
+            parts.told(arrival.call_id)
+        raise Ignore
+    if outcome.status is Status.FAILED:
+        raise call_error(outcome)
+    return outcome.model_dump(mode="json") if end.plain else None

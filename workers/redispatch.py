@@ -1,0 +1,149 @@
+"""Moving a call on: the ledger first, then the message, under the same id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from understudy.contracts.call import Attempt, Reason, Status
+from understudy.contracts.outcomes import failed_outcome
+from understudy.moves import End, Move, Park, Stay, To, next_move, policy_of
+from understudy.routing import Policy
+from understudy.state.health import Snapshot
+from understudy.state.ledger import Reply, Report
+from understudy.state.record import DONE, FAILED, Record
+from workers.context import Context
+from workers.ends import Dropped, Publish
+from workers.ends import End as Ending
+
+log = structlog.get_logger("understudy.redispatch")
+
+STAY_MS = 1_000
+
+
+class Redispatch:
+    """Writes moves to the ledger and says what is to be published."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def after(
+        self,
+        call_id: str,
+        *,
+        epoch: int,
+        turn: int,
+        token: str,
+        attempt: Attempt | None = None,
+        report: Report | None = None,
+        failed_at: str | None = None,
+        narrowed: dict[str, int | bool] | None = None,
+        may_retry: bool = True,
+        end: Reason | None = None,
+        detail: str = "",
+    ) -> Ending:
+        """Move a call on that its owner cannot finish.
+
+        Args:
+            epoch, turn: as they were when the owner began, or was denied.
+            failed_at: the provider that counts as tried.
+            narrowed: what a failure adds to the call's policy.
+            end: the call fails with this reason, whatever else could be tried.
+            detail: one sentence for a call that fails.
+        """
+        record = await self._context.ledger.record(call_id)
+        fence: dict[str, Any] = {"epoch": epoch, "turn": turn, "token": token, "attempt": attempt, "report": report}
+        if record is None or record.has_ended or (record.epoch, record.turn) != (epoch, turn):
+            # the script refuses, or repeats its answer; report and permit count all the same
+            reply = await self._context.ledger.hop(call_id, until_ms=STAY_MS, **fence)
+            return self._ending(reply, call_id, record, plain=bool(record and record.plain))
+        seen = await self._context.look()
+        policy = policy_of(record, **(narrowed or {}))
+        move: Move = End(end) if end else self.move(record, seen, policy, failed_at=failed_at, may_retry=may_retry)
+        if isinstance(move, Stay):  # only a queued call stays: this one waits for a worker
+            move = Park(STAY_MS)
+        reply = await self._hop(record, move, seen, policy, tried=failed_at, detail=detail, **fence)
+        self._say(record, move, attempt, reply)
+        return self._ending(reply, call_id, record, plain=record.plain)
+
+    def move(
+        self, record: Record, seen: Snapshot, policy: Policy, *, failed_at: str | None = None, may_retry: bool = True
+    ) -> Move:
+        """Decide where a call goes; see `understudy.moves`."""
+        return next_move(
+            record,
+            self._context.providers,
+            seen,
+            policy=policy,
+            failed_at=failed_at,
+            may_retry=may_retry,
+            max_requests=self._context.settings.understudy_max_requests,
+        )
+
+    async def by_reconciler(self, record: Record, move: Move, seen: Snapshot, **more: Any) -> Reply:
+        """Write a move that a reconciler decided, quoting the epoch and turn it read."""
+        return await self._hop(
+            record, move, seen, policy_of(record), by="reconciler", epoch=record.epoch, turn=record.turn, **more
+        )
+
+    async def _hop(
+        self,
+        record: Record,
+        move: Move,
+        seen: Snapshot,
+        policy: Policy,
+        *,
+        attempt: Attempt | None = None,
+        detail: str = "",
+        **fence: Any,
+    ) -> Reply:
+        given: dict[str, Any] = {"attempt": attempt, **fence}
+        if isinstance(move, To):
+            provider = self._context.by_name[move.provider]
+            given |= {"to": provider.name, "queue": policy.queue(provider)}
+        elif isinstance(move, Park):
+            given |= {"until_ms": move.for_ms, "new_round": move.new_round}
+        elif isinstance(move, End):
+            attempts = [*record.attempts, *([attempt] if attempt else [])]
+            outcome = failed_outcome(
+                call_id=record.id,
+                kind=record.kind,
+                request=record.request,
+                reason=move.reason,
+                attempts=attempts,
+                queued_ms=max(0, (record.first or seen.now) - record.created),
+                total_ms=max(0, seen.now - record.created),
+                detail=detail,
+            )
+            st = DONE if outcome.status is Status.DONE else FAILED
+            given |= {"st": st, "reason": move.reason.value, "outcome": outcome.model_dump_json()}
+        return await self._context.ledger.hop(record.id, **given)
+
+    @staticmethod
+    def _ending(reply: Reply, call_id: str, record: Record | None, *, plain: bool) -> Ending:
+        if reply.word == "publish":
+            return publish_of(reply, call_id)
+        if reply.word == "ended" and record is not None and plain:
+            return Dropped("ended; told by the ledger")
+        return Dropped(f"{reply.word} {reply.text('why')}".strip())
+
+    @staticmethod
+    def _say(record: Record, move: Move, attempt: Attempt | None, reply: Reply) -> None:
+        """One line that says why, in words an operator understands."""
+        if reply.word == "refused":
+            return
+        said = {"call": record.id, "kind": record.kind}
+        if attempt:
+            said |= {"provider": attempt.provider, "what": attempt.what, "detail": attempt.detail}
+        if isinstance(move, To):
+            log.info("call moved on", to=move.provider, **said)
+        elif isinstance(move, Park):
+            log.info("call waits", for_ms=move.for_ms, new_round=move.new_round, **said)
+        elif isinstance(move, End):
+            log.warning("call ended without an answer", reason=move.reason.value, **said)
+
+
+def publish_of(reply: Reply, call_id: str) -> Publish:
+    """What a script's `publish` asks for."""
+    return Publish(reply.text("kind"), call_id, reply.text("queue"), reply.number("sent"), reply.text("canvas"))

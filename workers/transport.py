@@ -1,0 +1,135 @@
+"""kombu's Redis transport, hardened: no message and no outage of Redis ends a worker."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import kombu.transport
+from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from kombu.utils.encoding import bytes_to_str
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from workers.message import read_entry
+
+logger = logging.getLogger(__name__)
+
+ALIASES = {
+    "redis": "workers.transport:Transport",
+    "rediss": "workers.transport:Transport",
+    "sentinel": "workers.transport:SentinelTransport",
+}
+
+
+class Message(virtual.Message):
+    """A message that a body nobody can decode does not keep from being delivered, and so from being refused."""
+
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
+        try:
+            super().__init__(payload, channel=channel, **kwargs)
+        except Exception:
+            fault = sys.exc_info()
+            super().__init__({**payload, "body": None}, channel=channel, **kwargs)
+            self._raw = payload
+            # kombu hands a message with errors to the consumer's on_decode_error.
+            self.errors.append(fault)
+
+
+class _Hardened:
+    """What both Redis channels need; mixed in before kombu's class."""
+
+    Message = Message
+
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        # kombu closes a channel by taking its connection away; whoever still acknowledges on it would meet an
+        # AttributeError, which Celery takes for a bug and exits.
+        if self.connection is None:
+            raise RedisConnectionError("the channel is closed")
+        return super()._get_pool(asynchronous)  # type: ignore[misc]
+
+    def _brpop_read(self, **options: Any) -> bool:
+        try:
+            try:
+                reply = self.client.parse_response(self.client.connection, "BRPOP", **options)
+            except self.connection_errors:
+                # Disconnected, so that the next round connects anew.
+                self.client.connection.disconnect()
+                raise
+            if not reply:
+                raise kombu_redis.Empty
+            queue = bytes_to_str(reply[0]).rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            entry = read_entry(reply[1])
+            if entry is None:
+                logger.error("Dropped an entry of %s bytes from queue %s: it is no message", len(reply[1]), queue)
+            else:
+                self.connection._deliver(entry, queue)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _basic_cancel(self, consumer_tag: str) -> Any:
+        cancelled = super()._basic_cancel(consumer_tag)  # type: ignore[misc]
+        if self._in_poll and not self.active_queues:
+            # The last BRPOP may still pop a message, which would wait in the socket until the worker has drained: read
+            # it now (within a second), which puts the message back.
+            try:
+                self._brpop_read()
+            except kombu_redis.Empty:
+                pass
+            except self.connection_errors as error:
+                logger.warning("Could not give back what the last BRPOP took: %r", error)
+        return cancelled
+
+    def _handle_message(self, client: Any, response: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super()._handle_message(client, response)  # type: ignore[misc]
+        if bytes_to_str(shown["type"]).endswith("message") and read_entry(shown["data"] or b"") is None:
+            logger.error("Dropped a broadcast that is no message")
+            shown["data"] = None
+        return shown
+
+    def _do_restore_message(
+        self, payload: Any, exchange: str, routing_key: str, pipe: Any, leftmost: bool = False
+    ) -> None:
+        # As kombu's, whose log line for a failure holds the message.
+        try:
+            payload["headers"]["redelivered"] = True
+            payload["properties"]["delivery_info"]["redelivered"] = True
+            text = kombu_redis.dumps(payload)
+            for queue in self._lookup(exchange, routing_key):
+                key = self._q_for_pri(queue, self._get_message_priority(payload, reverse=False))
+                (pipe.lpush if leftmost else pipe.rpush)(key, text)
+        except self.connection_errors:
+            raise  # ends the transaction, which would otherwise remove the message
+        except Exception as error:
+            logger.critical("Could not requeue a message: %s", type(error).__name__)
+
+
+class Channel(_Hardened, kombu_redis.Channel):
+    """A channel to one Redis."""
+
+
+class SentinelChannel(_Hardened, kombu_redis.SentinelChannel):
+    """A channel to the Redis that sentinels name."""
+
+
+class Transport(kombu_redis.Transport):
+    """For `redis://`, `rediss://` and `redis+socket://`."""
+
+    Channel = Channel
+
+
+class SentinelTransport(kombu_redis.SentinelTransport):
+    """For `sentinel://`."""
+
+    Channel = SentinelChannel
+
+
+def register() -> None:
+    """Make kombu use these transports for Redis URLs; twice does no harm."""
+    kombu.transport.TRANSPORT_ALIASES.update(ALIASES)
+    for alias in ALIASES:
+        kombu.transport._transport_cache.pop(alias, None)

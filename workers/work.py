@@ -1,0 +1,176 @@
+"""A call in this worker, from its message to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from understudy.contracts.call import AnyOutcome, Reason, Status
+from understudy.errors import VersionMismatch
+from understudy.state.ledger import Reply
+from understudy.state.record import DONE
+from workers.arrival import Arrival
+from workers.attempt import Answer, Attempting, Failed, LeaseLost, policy_of_run
+from workers.context import Context
+from workers.ends import Dropped, End, Ended
+from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED
+from workers.leases import Lease
+from workers.redispatch import Redispatch
+from workers.run import Run
+
+INSIST_S = 60.0
+"""Past the deadline: how long an answer that was got is offered to a ledger out of reach."""
+
+FAREWELL_S = 2.0
+"""How long an aborted attempt may take to say goodbye."""
+
+log = structlog.get_logger("understudy.work")
+
+
+class Work:
+    """Begins calls, has them attempted, and ends or moves them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._redispatch = Redispatch(context)
+
+    async def on(self, arrival: Arrival) -> End:
+        """Work on the call of one message; while the ledger is out of reach the message is kept, not begun."""
+        at, begun = await self._context.insist(lambda: self._begin(arrival))
+        if begun.word == "drop":
+            return Dropped(begun.text("why"))
+        if begun.word == "replay":
+            record = await self._context.insist(lambda: self._context.ledger.record(arrival.call_id))
+            return Ended(record.parsed_outcome(), plain=True) if record else Dropped("missing")
+        if begun.word == "denied":
+            fence: dict[str, Any] = {
+                "epoch": begun.number("epoch"),
+                "turn": begun.number("turn"),
+                "token": arrival.token,
+            }
+            return await self._context.insist(lambda: self._redispatch.after(arrival.call_id, **fence))
+        try:
+            run = Run.of(arrival, begun, at)
+        except VersionMismatch as error:
+            log.error("call cannot be read", call=arrival.call_id, why=str(error))
+            return Dropped("version")
+        lease = Lease(run.call_id, run.epoch, run.rid, run.provider.name, run.provider.model, renewed=at)
+        return await self._hold(run, lease)
+
+    async def _begin(self, arrival: Arrival) -> tuple[float, Reply]:
+        at = time.monotonic()
+        return at, await self._context.ledger.begin(
+            arrival.call_id,
+            provider=arrival.provider.name,
+            model=arrival.provider.model,
+            queue=arrival.queue,
+            sent=arrival.sent,
+            token=arrival.token,
+            worker=self._context.worker_id,
+            adopt=arrival.adopt,
+        )
+
+    async def _hold(self, run: Run, lease: Lease) -> End:
+        """Attempt the call under its lease; the attempt is a task of its own, so that it alone is stopped with it."""
+        attempting = asyncio.create_task(self._attempt(run, lease))
+        lease.on_gone = attempting.cancel
+        self._context.leases.hold(lease)
+        try:
+            return await attempting
+        except asyncio.CancelledError as stop:
+            if lease.gone:
+                return await self._let_go(run, lease.gone)
+            return await self._aborted(run, str(stop.args[0]) if stop.args else "", stop)
+        except LeaseLost:
+            return await self._let_go(run, "lost")
+        finally:
+            self._context.leases.drop(lease)
+
+    async def _attempt(self, run: Run, lease: Lease) -> End:
+        if not policy_of_run(run).allows(run.provider):  # a plain caller's message on a queue its options shut out
+            failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
+        else:
+            failed = await Attempting(self._context, run, lease).go()
+        if isinstance(failed, Answer):
+            return await self._finish(run, failed)
+        report = run.report(**failed.verdict)
+        return await self._context.insist(
+            lambda: self._redispatch.after(
+                run.call_id,
+                epoch=run.epoch,
+                turn=run.turn,
+                token=run.token,
+                attempt=run.attempt(failed.what, failed.detail),
+                report=report,
+                failed_at=run.provider.name,
+                narrowed=failed.narrowed,
+                may_retry=failed.may_retry,
+                end=failed.end,
+                detail=failed.detail if failed.end else "",
+            ),
+            until=time.monotonic() + max(0.0, run.left_s()) + INSIST_S,
+        )
+
+    async def _finish(self, run: Run, answer: Answer) -> End:
+        attempt = run.attempt("answered")
+        primary = self._context.providers[0]
+        outcome = AnyOutcome(
+            call_id=run.call_id,
+            kind=run.kind,
+            status=Status.DONE,
+            result=answer.result.model_dump(mode="json"),
+            provider=run.provider.name,
+            model=answer.model,
+            attempts=[*run.earlier, attempt],
+            usage=answer.usage,
+            queued_ms=run.queued_ms(),
+            total_ms=run.total_ms(),
+        )
+        slow = answer.ms >= run.provider.slow_s * 1000
+        reply = await self._context.insist(
+            lambda: self._context.ledger.finish(
+                run.call_id,
+                epoch=run.epoch,
+                token=run.token,
+                st=DONE,
+                outcome=outcome.model_dump_json(),
+                attempt=attempt,
+                report=run.report("ok", ms=answer.ms, slow=slow or None),
+                provider=run.provider.name,
+                primary=primary.name,
+                primary_model=primary.model,
+                preferred_ms=int(self._context.settings.understudy_preferred_max_s * 1000),
+            ),
+            until=time.monotonic() + max(0.0, run.left_s()) + INSIST_S,
+        )
+        if reply.word == "accepted":
+            return Ended(outcome, run.plain)
+        log.warning("answer refused", call=run.call_id, kind=run.kind, why=reply.text("why"))
+        return Dropped(f"refused: {reply.text('why')}")
+
+    async def _let_go(self, run: Run, why: str) -> End:
+        """The call is not ours any more: its request was stopped, its permit goes back."""
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._context.ledger.report(run.call_id, run.report())
+        log.info("attempt stopped", call=run.call_id, kind=run.kind, why=why)
+        return Dropped(why)
+
+    async def _aborted(self, run: Run, why: str, stop: asyncio.CancelledError) -> End:
+        """The job is to end: at a shutdown its call goes back, a revoked one is cancelled, a time limit fails it."""
+        fence: dict[str, Any] = {"epoch": run.epoch, "turn": run.turn, "token": run.token, "report": run.report()}
+        async with asyncio.timeout(FAREWELL_S):
+            if why == SHUTDOWN:
+                return await self._redispatch.after(run.call_id, attempt=run.attempt("handed_back"), **fence)
+            if why == TERMINATED:
+                await self._context.ledger.cancel(run.call_id, operator=True)
+                await self._let_go(run, why)
+            elif why in (SOFT_LIMIT, HARD_LIMIT):
+                attempt = run.attempt("time_limit", "Celery's time limit for the task")
+                await self._redispatch.after(run.call_id, attempt=attempt, end=Reason.DEADLINE, **fence)
+        raise stop
