@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from understudy.contracts.call import AnyOutcome, Outcome, ResultT, Status
 from understudy.contracts.failure import call_error
-from understudy.errors import UnderstudyError, VersionMismatch
+from understudy.errors import KeyConflict, UnderstudyError, UnknownCall, VersionMismatch
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +22,7 @@ End: TypeAlias = AnyOutcome | UnderstudyError
 """How a call ended for this client: its outcome, or why there is none to be had."""
 
 
+# A call and its client are two halves of one thing, hence SLF001 below.
 class Call(Generic[ResultT]):
     """One call that was opened: await it, cancel it, or keep its id and find it again after a restart.
 
@@ -59,7 +60,7 @@ class Call(Generic[ResultT]):
             TimeoutError: `timeout_s` is over. The call goes on, and can be awaited again.
             Unavailable: the client was closed in the meantime. The call goes on.
         """
-        return typed_outcome(self._kind, await self._client._ended(self._ended, timeout_s))
+        return typed_outcome(self._kind, await self._client._ended(self._id, self._ended, timeout_s))  # noqa: SLF001
 
     def __await__(self) -> Generator[Any, Any, Outcome[ResultT]]:
         """Wait for the outcome, as `result` does."""
@@ -76,7 +77,7 @@ class Call(Generic[ResultT]):
             UnknownCall: its record has expired.
             Unavailable: Redis cannot be reached.
         """
-        return await self._client._status(self._id)
+        return await self._client._status(self._id)  # noqa: SLF001
 
     def __repr__(self) -> str:
         return f"<Call {self.kind} {self._id}{' (ended)' if self.done() else ''}>"
@@ -103,3 +104,13 @@ def typed_outcome(kind: Kind, end: End) -> Outcome[Any]:
             f"The answer of call {end.call_id} breaks this version's contract of {kind.name}: update the older side."
         )
     return Outcome[kind.result].model_construct(**{**end.__dict__, "result": result})  # type: ignore[name-defined]
+
+
+def conflict(kind: Kind) -> KeyConflict:
+    """The error for a key that belongs to another request."""
+    return KeyConflict(f"call: key already belongs to another {kind.name} request; use one key for one request.")
+
+
+def unknown(call_id: str) -> UnknownCall:
+    """The error for an id that belongs to no call."""
+    return UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")

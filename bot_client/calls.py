@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from bot_client.call import conflict
 from bot_client.order import Reading
 from bot_client.publisher import Message
 from bot_client.tracked import SILENT_S, Tracked
 from understudy.contracts.call import AnyOutcome
-from understudy.errors import DeadlineExceeded, KeyConflict, Unavailable, VersionMismatch
+from understudy.errors import DeadlineExceeded, Unavailable, VersionMismatch
 from understudy.state.record import CANCELLED, DONE, FAILED, check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bot_client.call import End
-    from bot_client.inbox import Event
+    from bot_client.inbox import Event, Inbox
     from bot_client.opener import Opener
     from understudy.contracts.kind import Kind
     from understudy.routing import Policy
@@ -48,22 +49,16 @@ class Calls:
     Args:
         client_id: names this process's inbox.
         publish: takes a message for the broker.
-        rewind: called where the inbox is gone.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        client_id: str,
-        opener: Opener,
-        publish: Callable[[Message], None],
-        rewind: Callable[[], None],
-    ) -> None:
+    inbox: Inbox
+    """Rewound where Redis has lost it."""
+
+    def __init__(self, ledger: Ledger, client_id: str, opener: Opener, publish: Callable[[Message], None]) -> None:
         self._ledger = ledger
         self._client_id = client_id
         self._opener = opener
         self._publish = publish
-        self._rewind = rewind
         self._open: dict[str, Tracked] = {}
         self._soon: set[Tracked] = set()
         self._abandoned: dict[str, float] = {}
@@ -185,7 +180,7 @@ class Calls:
                 pipe.exists(keys.inbox(self._client_id))
                 *rows, present = await pipe.execute()
             if not present:
-                self._rewind()
+                self.inbox.rewind()
             states = dict(zip(some, rows, strict=True))
             over = [t for t, (version, state) in states.items() if state in _OVER and self._can_read(t, version)]
             for few in _chunks(over, PER_READ):
@@ -238,15 +233,10 @@ class Calls:
     def _silent(self, tracked: Tracked) -> None:
         logger.warning("silent call=%s kind=%s", tracked.id, tracked.kind.name)
         message = (
-            f"{tracked.kind.name} {tracked.id} was not heard of by its deadline: the ledger is silent, so its outcome is"
-            " unknown; ask for it by its id when Redis answers again."
+            f"{tracked.kind.name} {tracked.id} was not heard of by its deadline: the ledger is silent, so its outcome"
+            " is unknown; ask for it by its id when Redis answers again."
         )
         self.end(tracked, DeadlineExceeded(message, tracked.id, None))
-
-
-def conflict(kind: Kind) -> KeyConflict:
-    """The error for a key that belongs to another request."""
-    return KeyConflict(f"call: key already belongs to another {kind.name} request; use one key for one request.")
 
 
 _OVER = (DONE, FAILED, CANCELLED)

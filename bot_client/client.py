@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
-from bot_client.call import Call, End
-from bot_client.calls import Calls, conflict
+from bot_client.call import Call, conflict, unknown
+from bot_client.calls import Calls
+from bot_client.draft import new_call, recorded_call
 from bot_client.inbox import Inbox
 from bot_client.interface import Client
 from bot_client.opener import ROUND_S, Opener
-from bot_client.policy import check_note, deadline_ms, known_provider, policy_of, require_provider
+from bot_client.policy import check_note, known_provider, policy_of, require_provider
 from bot_client.publisher import Publisher
 from bot_client.status import CallStatus, ProviderStatus, call_status, provider_statuses
 from bot_client.turnstile import Turnstile
-from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome, Reason, Status
-from understudy.contracts.ids import call_id_for, new_call_id
-from understudy.contracts.kind import Kind, request_hash
-from understudy.errors import DeadlineExceeded, InvalidRequest, Unavailable, UnknownCall, VersionMismatch
+from understudy.errors import DeadlineExceeded, Unavailable
 from understudy.providers import providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
 from understudy.state.controls import Controls
 from understudy.state.health import Health
 from understudy.state.keys import Keys
-from understudy.state.ledger import Ledger, NewCall
+from understudy.state.ledger import Ledger
 from understudy.state.record import CANCELLED, DONE, FAILED
 
 if TYPE_CHECKING:
@@ -38,9 +35,12 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from bot_client.call import End
     from bot_client.opener import Opening
     from bot_client.tracked import Tracked
     from understudy.contracts.call import CallOptions
+    from understudy.contracts.kind import Kind
+    from understudy.state.ledger import Reply
     from understudy.state.record import Record
 
 GIVE_UP_S = 1.0
@@ -90,8 +90,9 @@ class Understudy(Client):
         self._ledger = Ledger(self._redis, keys)
         self._opener = Opener(self._ledger, self._health)
         self._publisher = Publisher(self._settings, self._providers)
-        self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put, lambda: self._inbox.rewind())
+        self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put)
         self._inbox = Inbox(self._settings, keys.inbox(self._id), self._calls.deliver, self._calls.look_at_all)
+        self._calls.inbox = self._inbox
         self._publisher.start()
         try:
             await asyncio.to_thread(self._publisher.wait_ready, READY_S)
@@ -126,9 +127,13 @@ class Understudy(Client):
                 with _redis():
                     record = await self._ledger.attach(call_id, self._id)
                     seconds, micros = await self._redis.time()
-                if record is None:
-                    raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
-                self._attached(tracked, record, left_ms=record.deadline - seconds * 1000 - micros // 1000)
+                record = _known(record, call_id)
+                kind, new = recorded_call(record, self._id)
+                left_ms = record.deadline - seconds * 1000 - micros // 1000
+                policy = policy_of(kind, record.options)
+                self._calls.known(tracked, kind, new, policy, left_ms=left_ms, floor=record.created)
+                if record.has_ended:
+                    self._calls.end(tracked, record.parsed_outcome())
         except BaseException:
             self._calls.release(tracked)
             raise
@@ -142,7 +147,7 @@ class Understudy(Client):
             state = await self._ledger.cancel(call_id, inbox=None if everyone else self._id, operator=everyone)
             if tracked is None or not tracked.known:
                 if state == "missing":
-                    raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
+                    raise unknown(call_id)
                 return state == CANCELLED
             if state in (DONE, FAILED, CANCELLED):
                 await self._calls.look([tracked])
@@ -188,31 +193,14 @@ class Understudy(Client):
     async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]:
         policy = policy_of(kind, options)
         require_provider(self._providers, policy)
-        text = request.model_dump_json(exclude_defaults=True)
-        if len(text) > LARGE:
-            await asyncio.sleep(0)
-        new = NewCall(
-            id=call_id_for(kind.name, options.key) if options.key else new_call_id(),
-            kind=kind.name,
-            request=text,
-            rhash=request_hash(kind.name, request),
-            opts=options.model_dump_json(exclude_defaults=True),
-            provider="",
-            queue="",
-            token=str(uuid.uuid4()),
-            inbox=self._id,
-            deadline_ms=deadline_ms(kind, options),
-        )
-        if len(text) > LARGE:
+        new = new_call(kind, request, options, self._id)
+        if len(new.request) > LARGE:
             await asyncio.sleep(0)
         tracked = self._calls.hold(new.id)
         opening = self._opener.open(new, policy)
         try:
             reply = await asyncio.shield(opening.reply)
-            if reply.word == "conflict":
-                raise conflict(kind)
-            if reply.word == "late":
-                raise DeadlineExceeded(f"{kind.name} {new.id} ran out of time before it was opened.", new.id, None)
+            _check(reply, kind, new.id)
         except asyncio.CancelledError:
             self._in_background(self._withdraw(tracked, opening, kind))
             raise
@@ -223,7 +211,7 @@ class Understudy(Client):
         self._calls.opened(tracked, kind, new, policy, reply)
         return Call(self, kind, new.id, tracked.ended)
 
-    async def _ended(self, ended: asyncio.Future[End], timeout_s: float | None) -> End:
+    async def _ended(self, call_id: str, ended: asyncio.Future[End], timeout_s: float | None) -> End:
         if ended.done():
             return ended.result()
         async with asyncio.timeout(timeout_s):
@@ -232,10 +220,7 @@ class Understudy(Client):
     async def _status(self, call_id: str) -> CallStatus:
         self._require_started()
         with _redis():
-            record = await self._ledger.record(call_id)
-        if record is None:
-            raise UnknownCall(f"No call has the id {call_id[:40]}, or its record has expired.")
-        return call_status(record)
+            return call_status(_known(await self._ledger.record(call_id), call_id))
 
     async def _give_up(self, call_id: str) -> None:
         tracked = self._calls.get(call_id)
@@ -265,32 +250,6 @@ class Understudy(Client):
         if tracked.known:
             self._calls.end(tracked, _cancelled(tracked, "Given up by this client."))
 
-    def _attached(self, tracked: Tracked, record: Record, *, left_ms: int) -> None:
-        kind = KINDS.get(record.kind)
-        if kind is None:
-            raise VersionMismatch(f"Call {record.id} is of a kind that this version does not know: update it.")
-        try:
-            request = kind.parse(json.loads(record.request))
-        except InvalidRequest:
-            request = None
-        if request is None:
-            raise VersionMismatch(f"Call {record.id} breaks this version's contract of {kind.name}: update the older side.")
-        new = NewCall(
-            id=record.id,
-            kind=record.kind,
-            request=record.request,
-            rhash=request_hash(kind.name, request),
-            opts=record.options.model_dump_json(exclude_defaults=True),
-            provider="",
-            queue="",
-            token=str(uuid.uuid4()),
-            inbox=self._id,
-            deadline=record.deadline,
-        )
-        self._calls.known(tracked, kind, new, policy_of(kind, record.options), left_ms=left_ms, floor=record.created)
-        if record.has_ended:
-            self._calls.end(tracked, record.parsed_outcome())
-
     def _in_background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
@@ -308,6 +267,19 @@ def _redis() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise Unavailable(f"Redis cannot be reached ({type(error).__name__}); try it again.") from error
+
+
+def _known(record: Record | None, call_id: str) -> Record:
+    if record is None:
+        raise unknown(call_id)
+    return record
+
+
+def _check(reply: Reply, kind: Kind, call_id: str) -> None:
+    if reply.word == "conflict":
+        raise conflict(kind)
+    if reply.word == "late":
+        raise DeadlineExceeded(f"{kind.name} {call_id} ran out of time before it was opened.", call_id, None)
 
 
 def _cancelled(tracked: Tracked, detail: str) -> AnyOutcome:

@@ -102,7 +102,7 @@ class Inbox:
                 self._last = entry_id
                 try:
                     self._deliver(Event.read(fields))
-                except Exception as error:  # one event must not end the reading of all; its call is looked at in time
+                except Exception as error:  # noqa: BLE001 - one event must not end the reading of all
                     logger.error("inbox_event_failed call=%s error=%s", fields.get("id", ""), type(error).__name__)
 
     async def aclose(self) -> None:

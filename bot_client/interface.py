@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from understudy.contracts import KINDS
 from understudy.contracts.kind import Kind, parse_options
@@ -19,32 +19,12 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from bot_client.call import Call, End
+    from bot_client.options import Id, Options, SpendPolicy
     from bot_client.status import CallStatus, ProviderStatus
     from understudy.contracts.agent_turn import AgentTurnRequest, AgentTurnResult, Message
-    from understudy.contracts.call import CallOptions, Outcome, Spend
+    from understudy.contracts.call import CallOptions, Outcome
     from understudy.contracts.moderation import ModerationRequest, ModerationResult
     from understudy.contracts.thread_naming import ThreadNamingRequest, ThreadNamingResult
-
-    SpendPolicy = Spend | Literal["never", "defer", "allow"]
-    Id = str | int
-
-
-class Options(TypedDict, total=False):
-    """What may be said about any call.
-
-    Args:
-        deadline_s: how long the answer is of use, in seconds, up to a day; None for the kind's own.
-        spend: whether it may cost money; None means `allow`.
-        local_only: only providers that the settings call local may see it.
-        user_id: on whose behalf, for limits by user.
-        key: two calls of one kind with the same key are one call, such as `chat:message`.
-    """
-
-    deadline_s: float | None
-    spend: SpendPolicy | None
-    local_only: bool
-    user_id: Id | None
-    key: str | None
 
 
 class Client(ABC):
@@ -69,15 +49,13 @@ class Client(ABC):
     async def submit(
         self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]
     ) -> Call[Any]: ...
-    async def submit(
-        self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]
-    ) -> Call[Any]:
+    async def submit(self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]) -> Call[Any]:
         """Open a call and return at once.
 
         Args:
             kind: `moderation`, `thread_naming` or `agent_turn`.
             request: the kind's request, as its model or as a mapping.
-            options: see `Options`.
+            options: see `bot_client.options.Options`.
 
         Returns:
             Its handle: await it for the outcome.
@@ -287,6 +265,7 @@ class Client(ABC):
             await self._give_up(call.id)
             raise
 
+    @abstractmethod
     async def _turn(self) -> None:
         """Wait where too many begin at once."""
 
@@ -294,7 +273,7 @@ class Client(ABC):
     async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]: ...
 
     @abstractmethod
-    async def _ended(self, ended: asyncio.Future[End], timeout_s: float | None) -> End: ...
+    async def _ended(self, call_id: str, ended: asyncio.Future[End], timeout_s: float | None) -> End: ...
 
     @abstractmethod
     async def _status(self, call_id: str) -> CallStatus: ...

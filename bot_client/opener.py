@@ -58,11 +58,11 @@ class Opener:
 
         Its `reply` raises `Unavailable` within a second where Redis does not answer.
         """
-        opening = Opening(new, policy)
-        self._waiting.append(opening)
+        wanted = Opening(new, policy)
+        self._waiting.append(wanted)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
-        return opening
+        return wanted
 
     async def aclose(self) -> None:
         """Refuse what still waits, and let what is on its way come back."""
@@ -81,9 +81,9 @@ class Opener:
                 self._refuse([*batch, *self._waiting], type(error).__name__)
                 self._waiting.clear()
             except BaseException as error:  # a bug: whoever waits must hear of it
-                for opening in (*batch, *self._waiting):
-                    if not opening.reply.done():
-                        opening.reply.set_exception(error)
+                for one in (*batch, *self._waiting):
+                    if not one.reply.done():
+                        one.reply.set_exception(error)
                 self._waiting.clear()
                 raise
 
@@ -91,31 +91,31 @@ class Opener:
         batch: list[Opening] = []
         chars = 0
         while self._waiting and len(batch) < MAX_CALLS and chars < MAX_CHARS:
-            opening = self._waiting.popleft()
-            if not opening.reply.done():  # cancelled while it waited: never sent
-                batch.append(opening)
-                chars += len(opening.new.request)
+            one = self._waiting.popleft()
+            if not one.reply.done():  # cancelled while it waited: never sent
+                batch.append(one)
+                chars += len(one.new.request)
         return batch
 
     async def _open(self, batch: list[Opening]) -> None:
         seen = await self._snapshot()
         text, lua = source("open"), self._ledger.lua
         sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        encoded = [lua.encode(asdict(_placed(opening, self._health, seen))) for opening in batch]
-        for opening in batch:
-            opening.sent = True
+        encoded = [lua.encode(asdict(_placed(one, self._health, seen))) for one in batch]
+        for one in batch:
+            one.sent = True
         rows = await self._round(sha, encoded)
         if any(isinstance(row, NoScriptError) for row in rows):
             await self._ledger.redis.script_load(text)
             rows = await self._round(sha, encoded)
-        for opening, row in zip(batch, rows, strict=True):
-            if opening.reply.done():
+        for one, row in zip(batch, rows, strict=True):
+            if one.reply.done():
                 continue
             if isinstance(row, Exception):
-                opening.sent = False  # the script failed as a whole: nothing was written
-                self._refuse([opening], type(row).__name__)
+                one.sent = False  # the script failed as a whole: nothing was written
+                self._refuse([one], type(row).__name__)
             else:
-                opening.reply.set_result(Reply(*reply(row)))
+                one.reply.set_result(Reply(*reply(row)))
 
     async def _round(self, sha: str, encoded: list[str]) -> list[Any]:
         async with self._ledger.redis.pipeline(transaction=False) as pipe:
@@ -132,16 +132,16 @@ class Opener:
 
     @staticmethod
     def _refuse(openings: Any, why: str) -> None:
-        for opening in openings:
-            if not opening.reply.done():
-                opening.reply.set_exception(
+        for one in openings:
+            if not one.reply.done():
+                one.reply.set_exception(
                     Unavailable(f"Redis cannot be reached ({why}): the call is not known to be queued; try it again.")
                 )
 
 
-def _placed(opening_: Opening, health: Health, seen: Snapshot) -> NewCall:
+def _placed(wanted: Opening, health: Health, seen: Snapshot) -> NewCall:
     """The call with its provider and queue."""
-    new, policy = opening_.new, opening_.policy
+    new, policy = wanted.new, wanted.policy
     deadline = new.deadline or seen.now + (new.deadline_ms or 0)
     name = opening(health.providers, seen, policy, deadline_ms=deadline)
     provider = next(p for p in health.providers if p.name == name)

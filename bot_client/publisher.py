@@ -1,4 +1,4 @@
-"""Publishes the calls' messages from a thread of its own, in batches, so that no broker ever holds up the event loop."""
+"""Publishes the calls' messages from a thread of its own, so that no broker ever holds up the event loop."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Publisher:
     def _run(self) -> None:
         try:
             self._connect()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - kombu lets through whatever a broker's library raises
             logger.warning("broker_away error=%s", type(error).__name__)
             self._disconnect()
         self._ready.set()
@@ -116,7 +116,7 @@ class Publisher:
         for last in (False, True):
             try:
                 self._publish(batch)
-            except Exception as error:  # whatever the broker's library raises: the calls are safe in the ledger
+            except Exception as error:  # noqa: BLE001 - as above; the calls are safe in the ledger
                 self._disconnect()
                 if last:
                     logger.warning("publish_failed calls=%d error=%s", len(batch), type(error).__name__)
@@ -155,7 +155,7 @@ class Publisher:
         if connection is not None:
             try:
                 connection.close()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 logger.debug("broker_close_failed error=%s", type(error).__name__)
 
 

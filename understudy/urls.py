@@ -9,7 +9,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
 
 _NEXT_URL = re.compile(r";(?=[a-z+]+://)")
-_NO_PORT = re.compile(r"^(\[[^\]]*\]|[^/:]*):(?!\d*(?:[/?#;]|$))[^/?#;]*")
+_NO_PORT = re.compile(r"^(\[[^\]]*\]|[^/:\[]*):(?!\d*(?:[/?#;]|$))[^/?#;]*")
 _QUERY_SECRET = re.compile(r"([?&][^=&#;]*(?:password|secret|token|key)[^=&#;]*=)[^&#;]*", re.IGNORECASE)
 
 
@@ -51,10 +51,9 @@ def store_url(value: str, schemes: tuple[str, ...]) -> str:
         raise ValueError(allowed)
     if scheme != "sentinel" and ";" in value:
         raise ValueError(f"{allowed}, and one server only (several with sentinel:// alone)")
-    if scheme != "unix" and "@" in value.rpartition("/")[2]:
-        # Cut off at the slash, the rest of the password would be taken for a path.
-        if "/" in value.partition("://")[2]:
-            raise ValueError(f"{allowed}, with a / or @ in the password written as %2F or %40")
+    if "@" in value.partition("://")[2].partition("?")[0].partition("/")[2] and scheme != "unix":
+        # The host would be found within the password.
+        raise ValueError(f"{allowed}, with a / in the password written as %2F")
     try:
         for part in value.split(";"):
             parts = urlsplit(part if "://" in part else f"//{part}")

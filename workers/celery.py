@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from understudy.errors import SettingsError
 from workers.app import create_app
 from workers.runtime import make_hooks
 
-app = create_app(hooks_factory=make_hooks)
+try:
+    app = create_app(hooks_factory=make_hooks)
+except SettingsError as error:
+    # the sentences alone: a traceback would bury them
+    raise SystemExit(str(error)) from None

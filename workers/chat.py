@@ -106,9 +106,9 @@ class Chat:
         Raises:
             ProviderFailure: with its row.
         """
-        headers = _headers(call_id, probe=probe)
+        client, headers = self._client(provider), _headers(call_id, probe=probe)
         request = Request(
-            lambda body: _exchange(self._client(provider), provider, body, headers),
+            lambda body: _exchange(client, provider, body, headers),
             provider,
             Limits(timeout_s, provider.first_byte_s if first_byte_s is None else first_byte_s, bounded_by_deadline),
             on_delta=on_delta,

@@ -12,6 +12,7 @@ from celery.utils.log import get_logger
 from celery.utils.objects import Bunch
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.state import maybe_shutdown
 from kombu.exceptions import ContentDisallowed, OperationalError
 
 from workers import control
@@ -19,6 +20,9 @@ from workers.bootsteps import announce
 from workers.message import fault_of, task_id, task_name
 
 logger = get_logger(__name__)
+
+RECONNECT_S = 3
+"""The longest pause between two tries to connect."""
 
 _SPEAKABLE = re.compile(r"[\w.:-]{1,100}")
 
@@ -29,9 +33,22 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         default_steps = [*CeleryConsumer.Blueprint.default_steps, "workers.bootsteps:Announce"]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         control.install()
-        super().__init__(*args, **kwargs)
+        # Gossip reads every event of every worker, and nothing here listens to it.
+        super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **kwargs)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect to the broker, and try again for as long as it takes; Celery would wait up to 30 s between two tries."""
+
+        def on_error(error: Exception, interval_s: float) -> None:
+            logger.error("Cannot connect to %s: %s; trying again in %.0f s", conn.as_uri(), error, interval_s)
+
+        connected = conn.ensure_connection(
+            on_error, None, interval_start=1, interval_step=1, interval_max=RECONNECT_S, callback=maybe_shutdown
+        )
+        self.first_connection_attempt = False
+        return connected
 
     def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
         handle = super().create_task_handler(**options)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # Reads until the pipe has no writer left, that is until the parent has ended, in whatever way; then ends the group.
-_WATCH = 'cat >/dev/null; kill -s KILL -- "-$1" 2>/dev/null'
+_WATCH = 'while read -r _; do :; done; kill -s KILL -- "-$1" 2>/dev/null'
 
 
 class LeashedProcess:

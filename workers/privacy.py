@@ -15,10 +15,13 @@ HIDDEN = "(hidden)"
 
 LOGGERS = (
     "celery.app.trace",
+    "celery.backends.base",
     "celery.backends.redis",
+    "celery.bootsteps",
     "celery.concurrency.base",
     "celery.pool",
     "celery.utils.dispatch.signal",
+    "celery.worker",
     "celery.worker.consumer.consumer",
     "celery.worker.control",
     "celery.worker.loops",

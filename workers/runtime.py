@@ -77,7 +77,7 @@ class Runtime:
             ledger=ledger,
             health=Health(redis, keys, self.providers),
             leases=Leases(ledger),
-            chat=Chat(),
+            chat=Chat(self.providers),
         )
         self.work = Work(self.context)
         self.heartbeat = Heartbeat(Workers(redis, keys), self.worker_id)

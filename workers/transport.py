@@ -41,11 +41,12 @@ class _Hardened:
     """What both Redis channels need; mixed in before kombu's class."""
 
     Message = Message
+    connection: Any
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
-        # kombu closes a channel by taking its connection away; whoever still acknowledges on it would meet an
-        # AttributeError, which Celery takes for a bug and exits.
-        if self.connection is None:
+        # kombu closes a channel by taking its connection, or that one's client, away; whoever still acknowledges or
+        # requeues on it would meet an AttributeError, which Celery takes for a bug and exits.
+        if getattr(self.connection, "client", None) is None:
             raise RedisConnectionError("the channel is closed")
         return super()._get_pool(asynchronous)  # type: ignore[misc]
 

@@ -96,6 +96,8 @@ class Work:
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
+        # From here on the call's end is our own doing: a renewal that sees it must not stop us.
+        self._context.leases.drop(lease)
         if isinstance(failed, Answer):
             return await self._finish(run, failed)
         report = run.report(**failed.verdict)

@@ -12,12 +12,10 @@ from bot_client.cli.installation import installed
 from bot_client.cli.options import Duration, json_option
 from bot_client.cli.output import document, is_json, line
 from bot_client.cli.words import span, words
-from understudy.errors import InvalidRequest, SettingsError
+from bot_client.policy import check_note, known_provider
+from understudy.errors import SettingsError
 from understudy.providers import providers_from
 from understudy.settings import load_settings
-
-MAX_WORDS = 200
-"""Characters of a reason or a name, as everyone sees them in `status`."""
 
 
 def complete_provider(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -36,13 +34,13 @@ def complete_provider(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @json_option
 def force(provider: str, for_s: float | None, reason: str, who: str | None) -> None:
     """Put PROVIDER first for a while; never past a call's own policy."""
-    who = _words("--who", who if who is not None else _user())
-    reason = _words("--why", reason)
+    who = _note("who", _user() if who is None else who)
+    reason = _note("why", reason)
 
     async def work() -> dict[str, Any]:
 
         async with installed() as here:
-            chosen = here.provider(provider).name
+            chosen = known_provider(here.providers, provider, "force").name
             seconds = here.settings.understudy_forced_s if for_s is None else for_s
             await here.controls.force(chosen, who=who, why=reason, for_s=seconds)
             return {"provider": chosen, "who": who, "why": reason, "left_ms": round(seconds * 1000)}
@@ -83,7 +81,9 @@ def clear(provider: str | None) -> None:
     async def work() -> list[dict[str, Any]]:
 
         async with installed() as here:
-            chosen = [here.provider(provider)] if provider is not None else list(here.providers)
+            chosen = (
+                [known_provider(here.providers, provider, "clear")] if provider is not None else list(here.providers)
+            )
             before = await here.health.snapshot()
             for each in chosen:
                 await here.health.clear(each)
@@ -105,15 +105,11 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return ""  # a container's user often has no name
+        return "unknown"  # a container's user often has no name
 
 
-def _words(option: str, value: str) -> str:
-    value = " ".join(value.split())
-    if not value:
-        raise InvalidRequest(f"force: {option} is empty; 1 to {MAX_WORDS} characters are needed.")
-    if len(value) > MAX_WORDS:
-        raise InvalidRequest(f"force: {option} has {len(value):,} characters; at most {MAX_WORDS} are allowed.")
-    if any("\ud800" <= c <= "\udfff" for c in value):
-        raise InvalidRequest(f"force: {option} must be valid UTF-8.")
-    return value
+def _note(field: str, value: str) -> str:
+    """One line of text that every terminal and JSON can show."""
+    note = " ".join(value.encode("utf-8", "replace").decode("utf-8").split())
+    check_note(field, note)
+    return note

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from understudy.errors import InvalidRequest, Unavailable
+from understudy.errors import Unavailable
 from understudy.providers import Provider, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
@@ -36,18 +36,6 @@ class Installation:
     ledger: Ledger
     health: Health
     controls: Controls
-
-    def provider(self, name: str) -> Provider:
-        """The provider of that name.
-
-        Raises:
-            InvalidRequest: there is none.
-        """
-        for provider in self.providers:
-            if provider.name == name:
-                return provider
-        known = ", ".join(provider.name for provider in self.providers)
-        raise InvalidRequest(f"There is no provider of this name: it must be one of {known}.")
 
 
 @asynccontextmanager

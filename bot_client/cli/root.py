@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import traceback
 from importlib import import_module
@@ -74,6 +75,8 @@ def root() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit status."""
+    # Without a handler, what the client and Celery log would stand between the answer and the errors.
+    logging.getLogger().addHandler(logging.NullHandler())
     given = list(sys.argv[1:] if args is None else args)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a question mark, not a traceback.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,9 @@ BY_STAND_IN = [
     (Fate(reset=True), {}, "reset", False),
     (Fate(silence=True), QUICK, "no_first_byte", False),
     (Fate(latency_ms=20_000), QUICK, "no_first_byte", False),
-    (Fate(stall_after=3), QUICK, "stalled", True),
-    (Fate(drip_ms=200), {"timeout_s": 1.0, "first_byte_s": 1.0}, "total_timeout", True),
-    (Fate(drip_ms=200), {"timeout_s": 1.0, "bounded_by_deadline": True}, "caller_deadline", True),
+    (Fate(stall_after=3), {"timeout_s": 20.0, "first_byte_s": 1.5}, "stalled", True),
+    (Fate(drip_ms=200), {"timeout_s": 2.0, "first_byte_s": 2.0}, "total_timeout", True),
+    (Fate(drip_ms=200), {"timeout_s": 2.0, "bounded_by_deadline": True}, "caller_deadline", True),
     (Fate(silence=True), {"timeout_s": 0.3, "bounded_by_deadline": True}, "caller_deadline", False),
     (Fate(cut_after=3), {}, "cut", True),
     (Fate(cut_after=0), {}, "cut", False),
@@ -175,6 +176,7 @@ async def test_a_connection_closed_in_the_tls_handshake_is_the_row_tls(chat: Cha
     assert (failure.row.name, failure.requests) == ("tls", 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse where Linux lets a connection wait")
 async def test_a_port_that_takes_no_connection_is_the_row_connect_timeout(chat: Chat) -> None:
     with socket.socket() as listener:
         # A full backlog: Linux then answers no further SYN.

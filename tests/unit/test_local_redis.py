@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.support.polling import eventually
 from tests.support.redis_server import RedisServer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+ONCE = Retry(NoBackoff(), 0)
 FLAVOURS = ["valkey", pytest.param("redis", marks=pytest.mark.redis_server)]
 
 
@@ -56,13 +59,13 @@ def test_it_listens_on_loopback_only_asks_for_the_password_and_evicts_nothing(se
     with redis.Redis.from_url(server.url()) as client:
         assert client.config_get("bind")["bind"] == "127.0.0.1"
         assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
-    with redis.Redis(port=server.port or 0) as stranger, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(port=server.port or 0, retry=ONCE) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 
 
 def test_a_paused_server_answers_nothing_until_it_is_resumed(server: RedisServer) -> None:
     server.start()
-    with redis.Redis.from_url(server.url(), socket_timeout=0.3, retry=None) as client:
+    with redis.Redis.from_url(server.url(), socket_timeout=0.3, retry=ONCE) as client:
         client.ping()
         server.pause()
         with pytest.raises(redis.TimeoutError):

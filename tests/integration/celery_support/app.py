@@ -34,7 +34,7 @@ def mark(what: str) -> None:
 def hooks(_: Celery) -> WorkerHooks:
     async def last() -> None:
         await asyncio.sleep(0)
-        mark("stop")
+        _quietly("stop")
 
     return WorkerHooks(
         on_start=lambda running: mark(f"start {running is loop.current()}"),
