@@ -64,7 +64,7 @@ result_expires = 86_400
 # refuses at once, so that a thread is not held for ever; the ledger tells a plain caller's result again.
 result_backend_always_retry = True
 result_backend_max_retries = 20
-result_backend_base_sleep_between_retries_ms = 100
+result_backend_base_sleep_between_retries_ms = 500
 result_backend_max_sleep_between_retries_ms = 2_000
 # One backend, and one connection pool, for all threads instead of one for each.
 result_backend_thread_safe = True

@@ -211,7 +211,12 @@ class Understudy(Client):
         self._calls.opened(tracked, kind, new, policy, reply)
         return Call(self, kind, new.id, tracked.ended)
 
-    async def _ended(self, call_id: str, ended: asyncio.Future[End], timeout_s: float | None) -> End:
+    async def _ended(
+        self,
+        call_id: str,  # noqa: ARG002 - the one in memory needs it
+        ended: asyncio.Future[End],
+        timeout_s: float | None,
+    ) -> End:
         if ended.done():
             return ended.result()
         async with asyncio.timeout(timeout_s):

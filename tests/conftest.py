@@ -38,12 +38,8 @@ def _missing(marker: str) -> None:
     pytest.skip(f"{package} is not installed")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests at full size unless they are asked for; keep those on RabbitMQ on one node."""
-    for item in items:
-        if item.get_closest_marker("rabbitmq"):
-            item.add_marker(pytest.mark.xdist_group("rabbitmq"))
+    """Leave out the tests at full size unless they are asked for."""
     if os.environ.get("UNDERSTUDY_SOAK") != "1":
         large = [item for item in items if item.get_closest_marker("soak")]
         items[:] = [item for item in items if item not in large]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from celery import signals
+from celery import Celery, signals
 from celery.exceptions import BackendError, InvalidTaskError, NotRegistered
 from celery.utils.log import get_logger
 from celery.utils.objects import Bunch
@@ -17,6 +17,7 @@ from kombu.exceptions import ContentDisallowed, OperationalError
 
 from workers import control
 from workers.bootsteps import announce
+from workers.events import use_dispatcher
 from workers.message import fault_of, task_id, task_name
 
 logger = get_logger(__name__)
@@ -33,10 +34,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         default_steps = [*CeleryConsumer.Blueprint.default_steps, "workers.bootsteps:Announce"]
 
-    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, app: Celery, worker_options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         control.install()
+        use_dispatcher(app)
         # Gossip reads every event of every worker, and nothing here listens to it.
-        super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **kwargs)
+        super().__init__(*args, app=app, worker_options={**(worker_options or {}), "without_gossip": True}, **kwargs)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect to the broker, and try again for as long as it takes; Celery would wait up to 30 s between two tries."""

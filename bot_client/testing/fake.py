@@ -142,7 +142,6 @@ class FakeUnderstudy(Client, Script):
         require_provider(self._providers, policy_of(kind, options))
         self._reach()
         call_id = call_id_for(kind.name, options.key) if options.key else new_call_id()
-        rhash = request_hash(kind.name, request)
         known = self._entries.get(call_id)
         if known:
             known.settle(self.now_s)

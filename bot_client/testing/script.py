@@ -60,10 +60,11 @@ class Plan:
             for name, what in zip(providers, self.failures, strict=False)
         ]
         spent_ms = int(self.delay_s * 1000) + ATTEMPT_MS * len(attempts)
-                answers = self.answer is not None and (self.degraded or len(self.failures) < len(providers))
+        answers = self.answer is not None and (self.degraded or len(self.failures) < len(providers))
         if not answers:
             return AnyOutcome(
-                call_id=call_id, kind=kind.name,
+                call_id=call_id,
+                kind=kind.name,
                 status=Status.FAILED,
                 reason=self.reason or Reason.NO_PROVIDER,
                 detail=self.detail,
@@ -73,12 +74,19 @@ class Plan:
         result = kind.result.model_validate(_made(self.answer, request)).model_dump(mode="json")
         if self.degraded:
             return AnyOutcome(
-                call_id=call_id, kind=kind.name, status=Status.DONE, result=result, attempts=attempts, total_ms=spent_ms, degraded=True
+                call_id=call_id,
+                kind=kind.name,
+                status=Status.DONE,
+                result=result,
+                attempts=attempts,
+                total_ms=spent_ms,
+                degraded=True,
             )
         provider = providers[len(self.failures)]
         attempts.append(Attempt(provider=provider, model=MODEL, what="answered", ms=ATTEMPT_MS, requests=1))
         return AnyOutcome(
-            call_id=call_id, kind=kind.name,
+            call_id=call_id,
+            kind=kind.name,
             status=Status.DONE,
             result=result,
             provider=provider,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command_line import CommandLine, announce
+from tests.support.command_line import LIMIT_S, CommandLine, announce, ended
 from tests.support.ledger import Drive
 from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from redis.asyncio import Redis
+
+    from workers.local_redis import Flavour
 
 
 @pytest.fixture
@@ -40,7 +45,12 @@ async def test_the_document_holds_breakers_queues_and_workers(cli: CommandLine, 
     ran = await cli.run("status", "--json")
     assert ran.status == 0
     ollama, openai = ran.json["providers"]
-    assert (ollama["name"], ollama["breaker"], ollama["why"], ollama["is_probed"]) == ("ollama", "open", "refused", True)
+    assert (ollama["name"], ollama["breaker"], ollama["why"], ollama["is_probed"]) == (
+        "ollama",
+        "open",
+        "refused",
+        True,
+    )
     assert 0 < ollama["next_try_ms"] <= 10_000
     assert (openai["breaker"], openai["next_try_ms"]) == ("closed", None)
     queues = {row["name"]: (row["waiting"], row["workers"], row["concurrency"]) for row in ran.json["queues"]}
@@ -157,3 +167,26 @@ async def test_clear_without_a_name_clears_all(cli: CommandLine, drive: Drive) -
     assert [(row["provider"], row["was"]) for row in cleared] == [("ollama", "open"), ("openai", "closed")]
     assert (await drive.breaker())["state"] == "closed"
     assert (await cli.run("clear", "nobody")).status == 2
+
+
+async def test_watch_shows_an_outage_of_redis_and_goes_on_after_it(tmp_path: Path, redis_flavour: Flavour) -> None:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder, redis_flavour)
+    server.start()
+    server.stop()
+    cli = CommandLine(tmp_path, server.url())
+    process = await cli.start("status", "--watch")
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            assert b"cannot be reached" in await process.stdout.readline()
+            server.start()
+            await process.stdout.readuntil(b"Next try")
+        process.send_signal(signal.SIGINT)
+        assert (await ended(process)).status == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        server.stop()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command_line import LIMIT_S, NOWHERE, ROOT, CommandLine
+from tests.support.command_line import LIMIT_S, NOWHERE, CommandLine
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_every_command_has_a_help_page_and_takes_json(cli: CommandLine) -> None:
     ("args", "sentence"),
     [
         (("nonsense",), "No such command 'nonsense'. See understudy --help."),
-        (("status", "--wach"), "No such option '--wach'. (Did you mean '--watch'?) See understudy status --help."),
+        (("status", "--wach"), "No such option '--wach'. Did you mean '--watch'? See understudy status --help."),
         (("why",), "Missing argument 'ID'. See understudy why --help."),
         (("status", "--watch", "--json"), ""),
         (("completion", "tcsh"), "is not one of 'bash', 'zsh', 'fish'. See understudy completion --help."),
@@ -144,7 +144,7 @@ def test_watch_refreshes_in_a_terminal_until_ctrl_c(tmp_path: Path, redis_url: s
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "bot_client.cli", "status", "--watch"]
     process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=cli.env, cwd=ROOT, start_new_session=True
+        command, stdin=slave, stdout=slave, stderr=slave, env=cli.env, cwd=tmp_path, start_new_session=True
     )
     os.close(slave)
     os.set_blocking(master, False)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.support.ledger import Drive
 from understudy.contracts.call import Attempt, Outcome, Status
+
+if TYPE_CHECKING:
+    from tests.support.ledger import Drive
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60

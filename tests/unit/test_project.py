@@ -17,7 +17,7 @@ import understudy
 ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 300
 # The address of a package index, written so that this file does not hold one.
-INDEX = re.compile(r"https?://[\w.-]*(?:[p]ypi\.|[p]ythonhosted\.)|://\S+/[s]imple\b|file:///")
+INDEX = re.compile(r"https?://[\w.-]*(?:[p]ypi\.|[p]ythonhosted\.)|://\S+/[s]imple\b|[f]ile:///")
 # What a line of the lock may be.
 LOCK_LINE = re.compile(r"[\w.-]+==[\w.!+]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?|# [^/]*|")
 # Where `make` must work: what a dependency's markers may ask about.

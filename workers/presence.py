@@ -1,0 +1,91 @@
+"""Which providers are really there, and how the environment of a stack says where each is."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from understudy.settings import BUILT_IN
+
+if TYPE_CHECKING:
+    from understudy.providers import Provider
+    from understudy.settings import Settings
+
+LOOK_S = 2.0
+MADE_UP_KEY = "made-up-key-of-a-stand-in"
+
+# Without the proxies of the environment: a local model is on this machine or near it.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether a provider is really there.
+
+    Args:
+        why: one sentence for the reader.
+    """
+
+    provider: Provider
+    real: bool
+    why: str
+
+
+def missing_keys(settings: Settings) -> dict[str, str]:
+    """A made-up key for each variable of a provider's key that is not set, so that a stand-in can take its place."""
+    names = [entry.api_key_env for entry in settings.understudy_providers if entry.api_key_env and not entry.api_key]
+    if settings.openai_api_key is None:
+        names.append("OPENAI_API_KEY")
+    return dict.fromkeys((name for name in names if name), MADE_UP_KEY)
+
+
+def presence(provider: Provider) -> Presence:
+    """Look whether a provider is there: by its key where it has one, else by asking for its models."""
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    if key == MADE_UP_KEY:
+        return Presence(provider, False, "has no key")
+    if key:
+        return Presence(provider, True, f"has a key and is used at {provider.base_url}")
+    models = _models(provider)
+    if models is None:
+        return Presence(provider, False, f"does not answer at {provider.base_url}")
+    if not models & {provider.model, f"{provider.model}:latest"}:
+        return Presence(provider, False, f"answers at {provider.base_url}, but has no model {provider.model}")
+    return Presence(provider, True, f"answers at {provider.base_url}")
+
+
+def _models(provider: Provider) -> set[str] | None:
+    """The models that an endpoint lists; None where it does not answer with a list."""
+    request = urllib.request.Request(f"{provider.base_url}/models", headers={"Accept": "application/json"})  # noqa: S310 (http(s) alone, by the settings)
+    try:
+        with _open(request, timeout=LOOK_S) as response:
+            data = json.loads(response.read())["data"]
+        return {str(model["id"]) for model in data}
+    except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
+        return None
+
+
+def address_env(settings: Settings, urls: Mapping[str, str], *, keys: bool) -> dict[str, str]:
+    """The variables that move providers to other addresses.
+
+    Args:
+        urls: provider name to base URL, of those that move.
+        keys: whether keys that stand in UNDERSTUDY_PROVIDERS itself are kept; only a worker needs them.
+    """
+    env = {}
+    for name, variable in zip(BUILT_IN, ("OLLAMA_URL", "OPENAI_BASE_URL"), strict=True):
+        if name in urls:
+            env[variable] = urls[name]
+    if any(entry.name in urls for entry in settings.understudy_providers):
+        rows: list[dict[str, Any]] = []
+        for entry in settings.understudy_providers:
+            row = entry.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
+            if keys and entry.api_key and not entry.api_key_env:
+                row["api_key"] = entry.api_key.get_secret_value()
+            rows.append({**row, "base_url": urls.get(entry.name, entry.base_url)})
+        env["UNDERSTUDY_PROVIDERS"] = json.dumps(rows)
+    return env
