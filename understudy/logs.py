@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 
-from understudy.settings import Settings
+if TYPE_CHECKING:
+    from understudy.settings import Settings
 
 
 def set_up_logs(settings: Settings) -> None:

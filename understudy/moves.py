@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Reason
-from understudy.providers import Provider
 from understudy.routing import HOPELESS, Choice, Policy, choose
 from understudy.state.health import OPEN, Snapshot
 from understudy.state.record import QUEUED, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from understudy.providers import Provider
 
 ROUND_MS = 2_000
 """The first pause before all providers are tried again; it doubles."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery
 from kombu import Exchange, Queue
 
 from understudy.contracts.call import FORMAT_VERSION
-from understudy.providers import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from celery import Celery
+
+    from understudy.providers import Provider
 
 CANVAS_FIELDS = {
     "callbacks": "link",

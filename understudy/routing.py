@@ -7,12 +7,16 @@ and (e) can answer in the time left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Spend
-from understudy.providers import Provider
 from understudy.state.health import CLOSED, HALF_OPEN, OPEN, Breaker, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from understudy.providers import Provider
 
 KEEP_BACK_SHARE = 0.25
 """Of the time left, at least, is kept back for the next provider."""

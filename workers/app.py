@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from celery import Celery
 
-from understudy.settings import Settings
 from workers.hooks import HooksFactory, use_hooks
+
+if TYPE_CHECKING:
+    from understudy.settings import Settings
 
 
 def create_app(settings: Settings | None = None, hooks_factory: HooksFactory | None = None) -> Celery:

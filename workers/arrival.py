@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts import KINDS
-from understudy.contracts.call import CallOptions
 from understudy.contracts.kind import parse_options, request_hash
 from understudy.errors import InvalidRequest
-from understudy.providers import Provider
 from understudy.queues import canvas_of
 from understudy.state.ledger import Adoption
 from understudy.state.record import check_version
+
+if TYPE_CHECKING:
+    from understudy.contracts.call import CallOptions
+    from understudy.providers import Provider
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,23 @@ import asyncio
 import json
 import random
 from dataclasses import dataclass, replace
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
 from understudy.routing import Policy, kept_back_ms
-from workers import chat_reply
-from workers.context import Context
 from workers.failures import Next, ProviderFailure, Same, row
 from workers.kind_work import Prompt, Reply, work_for
-from workers.leases import Lease
-from workers.run import Run
 from workers.unusable import Refused, Unusable
 from workers.verdicts import reason_of, verdict_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from workers import chat_reply
+    from workers.context import Context
+    from workers.leases import Lease
+    from workers.run import Run
 
 RAISED_TOKENS = 4
 """The second request after an answer that was cut off at the token limit may have this many times as many."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from understudy import queues
-from workers.ends import Publish
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from workers.ends import Publish
 
 UNKNOWN_DEPTH = 1_000_000
 """Of a queue that cannot be asked: it may hold the message, so none is sent again."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from understudy.providers import Provider
-from understudy.settings import Settings
 from understudy.state.health import Health, Snapshot
-from understudy.state.ledger import Ledger
-from workers.chat import Chat
-from workers.leases import Leases
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from redis.asyncio import Redis
+
+    from understudy.providers import Provider
+    from understudy.settings import Settings
+    from understudy.state.ledger import Ledger
+    from workers.chat import Chat
+    from workers.leases import Leases
 
 T = TypeVar("T")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from understudy.contracts.call import AnyOutcome
+if TYPE_CHECKING:
+    from understudy.contracts.call import AnyOutcome
 
 
 @dataclass(frozen=True)

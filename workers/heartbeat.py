@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import structlog
 from redis.exceptions import RedisError
 
 import understudy
 from understudy.state.keys import BEAT_S
-from understudy.state.workers import Workers
+
+if TYPE_CHECKING:
+    from understudy.state.workers import Workers
 
 log = structlog.get_logger("understudy.heartbeat")
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 from redis.exceptions import RedisError
 
 from understudy.state.keys import LEASE_MS, RENEW_S
-from understudy.state.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from understudy.state.ledger import Ledger
 
 SAFE_S = 2.0
 """A request is sent only with this much of the lease left by the monotonic clock."""

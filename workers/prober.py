@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.exceptions import RedisError
 
-from understudy.providers import Provider
 from understudy.state.health import OPEN
 from understudy.state.keys import PROBER_LEASE_MS
-from workers.context import Context
 from workers.failures import Health, ProviderFailure
 from workers.kind_work import Prompt
+
+if TYPE_CHECKING:
+    from understudy.providers import Provider
+    from workers.context import Context
 
 PROBE_S = 2.0
 PING_S = 2.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from redis.exceptions import RedisError
@@ -13,13 +14,15 @@ from understudy.contracts.call import Attempt
 from understudy.errors import VersionMismatch
 from understudy.moves import End, Park, Stay, To, policy_of
 from understudy.queues import queue_names
-from understudy.state.health import Snapshot
 from understudy.state.keys import TICK_MS
-from understudy.state.ledger import Due
 from understudy.state.record import PARKED, QUEUED, RUNNING, Record
-from workers.context import Context
 from workers.ends import Publish
 from workers.redispatch import Redispatch, publish_of
+
+if TYPE_CHECKING:
+    from understudy.state.health import Snapshot
+    from understudy.state.ledger import Due
+    from workers.context import Context
 
 AT_ONCE = 32
 FORCE_AFTER_MS = (60_000, 120_000, 240_000)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from understudy.contracts.call import Attempt, Reason, Status
 from understudy.contracts.outcomes import failed_outcome
 from understudy.moves import End, Move, Park, Stay, To, next_move, policy_of
-from understudy.routing import Policy
-from understudy.state.health import Snapshot
-from understudy.state.ledger import Reply, Report
 from understudy.state.record import DONE, FAILED, Record
-from workers.context import Context
 from workers.ends import Dropped, Publish
 from workers.ends import End as Ending
+
+if TYPE_CHECKING:
+    from understudy.routing import Policy
+    from understudy.state.health import Snapshot
+    from understudy.state.ledger import Reply, Report
+    from workers.context import Context
 
 log = structlog.get_logger("understudy.redispatch")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Attempt, CallOptions
-from understudy.providers import Provider
 from understudy.state.ledger import Reply, Report
 from understudy.state.record import check_version, read_attempts
-from workers.arrival import Arrival
+
+if TYPE_CHECKING:
+    from understudy.providers import Provider
+    from workers.arrival import Arrival
 
 
 @dataclass

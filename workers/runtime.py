@@ -6,11 +6,9 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from celery import Celery
 
 from understudy.logs import set_up_logs
 from understudy.providers import absent, providers_from
@@ -23,7 +21,6 @@ from understudy.state.workers import Workers
 from workers.broker import Broker
 from workers.chat import Chat
 from workers.context import Context
-from workers.ends import Publish
 from workers.heartbeat import Heartbeat
 from workers.hooks import WorkerHooks
 from workers.leases import Leases
@@ -31,6 +28,13 @@ from workers.loop import LoopThread, current
 from workers.prober import Prober
 from workers.reconciler import Reconciler
 from workers.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from celery import Celery
+
+    from workers.ends import Publish
 
 T = TypeVar("T")
 

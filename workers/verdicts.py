@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import Reason
-from understudy.providers import Provider
 from workers.failures import Health, Next, ProviderFailure, Row
+
+if TYPE_CHECKING:
+    from understudy.providers import Provider
 
 QUOTA_OPEN_MS = 15 * 60_000
 ALERT_OPEN_MS = 5 * 60_000

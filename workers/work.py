@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.exceptions import RedisError
 
 from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.errors import VersionMismatch
-from understudy.state.ledger import Reply
 from understudy.state.record import DONE
-from workers.arrival import Arrival
 from workers.attempt import Answer, Attempting, Failed, LeaseLost, policy_of_run
-from workers.context import Context
 from workers.ends import Dropped, End, Ended
 from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED
 from workers.leases import Lease
 from workers.redispatch import Redispatch
 from workers.run import Run
+
+if TYPE_CHECKING:
+    from understudy.state.ledger import Reply
+    from workers.arrival import Arrival
+    from workers.context import Context
 
 INSIST_S = 60.0
 """Past the deadline: how long an answer that was got is offered to a ledger out of reach."""

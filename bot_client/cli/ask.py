@@ -56,9 +56,8 @@ def name(text: str, language: str | None, max_length: int | None, **options: Any
 @call_options
 def ask(text: str, system: str | None, **options: Any) -> None:
     """Ask a question. TEXT is the question, or - for standard input."""
-    fields = {} if system is None else {"system": system}
     messages = [{"role": "user", "content": text_of(text)}]
-    outcome = _answered(lambda llm: llm.agent_turn(messages, **fields, **options))
+    outcome = _answered(lambda llm: llm.agent_turn(messages, system, **options))
     _show(outcome, lambda result: str(result.text))
 
 

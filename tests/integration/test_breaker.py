@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis.asyncio import Redis
 
 from tests.support.ledger import Drive
 from understudy.providers import Provider
 from understudy.state.health import Health
-from understudy.state.ledger import Reply
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from understudy.state.ledger import Reply
 
 OLLAMA = Provider("ollama", "http://x/v1", "m", None, False, True, 8192, 15, 3, 15, 10)
 OPENAI = Provider("openai", "http://y/v1", "m", None, True, False, 128_000, 30, 3, 30, 20)
 
 
-async def attempt(drive: Drive, call_id: str, verdict: str, **report: object) -> Reply:
+async def attempt(drive: Drive, call_id: str, verdict: str, **report: Any) -> Reply:
     """One call that begins, asks once and ends."""
     run = await drive.begin(call_id, sent=(await drive.open(call_id)).number("sent"))
     if run.word == "run":

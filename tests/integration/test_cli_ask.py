@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.command_line import CommandLine, Ran, announce, ended, take, waiting
+from tests.support.command_line import CommandLine, Ran, announce, arrived, ended, take, waiting
 from tests.support.ledger import Drive
-from tests.support.polling import aeventually
 from understudy.contracts.call import Attempt, Status
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ async def answered(
 ) -> Ran:
     """Run a command, and answer its call once it waits."""
     process = await cli.start(*args)
-    call_id = await aeventually(lambda: waiting(drive))
-    assert call_id is not None
+    call_id = await arrived(drive)
     await take(drive, call_id, result, **outcome)
     return await ended(process)
 
@@ -94,8 +92,7 @@ async def test_text_and_options_reach_the_ledger_and_text_comes_from_standard_in
     running = cli.run(*args, "--user", "u1", "--key", "k1", "--json", stdin="Grüße\n".encode())
 
     async def work() -> None:
-        call_id = await aeventually(lambda: waiting(drive))
-        assert call_id is not None
+        call_id = await arrived(drive)
         record = await drive.ledger.record(call_id)
         assert record is not None
         assert json.loads(record.request) == {"text": "Grüße", "rules": "Be kind. 日本", "user_id": "u1"}
@@ -130,8 +127,7 @@ async def test_a_call_without_an_answer_has_a_status_of_its_own(
 
 async def test_ctrl_c_cancels_the_call(cli: CommandLine, drive: Drive) -> None:
     process = await cli.start("ask", "How long is a piece of string?")
-    call_id = await aeventually(lambda: waiting(drive))
-    assert call_id is not None
+    call_id = await arrived(drive)
     process.send_signal(signal.SIGINT)
     ran = await ended(process)
     assert (ran.status, ran.out) == (130, "")

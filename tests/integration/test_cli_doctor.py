@@ -109,7 +109,7 @@ async def test_a_redis_that_may_forget_calls_fails(cli: CommandLine, redis: Redi
     try:
         checks = found(await cli.run("doctor", "--json"))
     finally:
-        await redis.config_set("maxmemory-policy", policy["maxmemory-policy"])
+        await redis.config_set("maxmemory-policy", str(policy["maxmemory-policy"]))
     assert checks["redis eviction"][0] is False
     assert "noeviction" in checks["redis eviction"][2]
     assert checks["redis persistence"][0] is False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Any
 
 from tests.support.ledger import Drive
 from understudy.state.ledger import Due
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 async def test_cancel_and_finish_have_one_winner_in_either_order(redis: Redis) -> None:
@@ -36,7 +39,7 @@ async def test_a_deadline_ends_the_call_while_queued_parked_and_running(redis: R
     await drive.begin("running", sent=sent)
     sent = (await drive.open("parked")).number("sent")
     run = await drive.begin("parked", sent=sent)
-    hop = {"epoch": run.number("epoch"), "turn": run.number("turn"), "token": "p"}
+    hop: dict[str, Any] = {"epoch": run.number("epoch"), "turn": run.number("turn"), "token": "p"}
     assert (await drive.ledger.hop("parked", until_ms=60_000, **hop)).word == "parked"
     for _ in range(11):  # its worker renews, up to the end
         drive.shift += 2_900

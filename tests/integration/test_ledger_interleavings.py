@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING
 
 from tests.support.ledger import Drive
 from understudy.contracts.call import Attempt
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 async def test_a_call_whose_client_died_before_publishing_is_due_and_published(redis: Redis) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Any
 
 from tests.support.ledger import Drive
 from understudy.contracts.call import Attempt
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 async def test_open_repeated_gives_the_same_dispatch(redis: Redis) -> None:
@@ -38,7 +41,7 @@ async def test_again_repeated_grants_one_request_and_reports_once(redis: Redis) 
     sent = (await drive.open()).number("sent")
     run = await drive.begin(sent=sent, token="t")
     report = drive.report(run, "hard", why="reset")
-    given = {"epoch": run.number("epoch"), "token": "t", "rid": run.text("rid"), "provider": "ollama", "model": "m"}
+    given: dict[str, Any] = {"epoch": run.number("epoch"), "token": "t", "rid": run.text("rid"), "provider": "ollama", "model": "m"}
     first = await drive.ledger.again("c1", queue="ollama", max_requests=8, report=report, **given)
     second = await drive.ledger.again("c1", queue="ollama", max_requests=8, report=report, **given)
     assert first.word == second.word == "run"
@@ -97,7 +100,7 @@ async def test_denials_and_hand_backs_do_not_count_towards_quarantine(redis: Red
         await redis.set(drive.keys.paused("ollama"), "429", px=60_000)
         denied = await drive.begin(sent=sent)
         assert denied.word == "denied"
-        fence = {"epoch": denied.number("epoch"), "turn": denied.number("turn")}
+        fence: dict[str, Any] = {"epoch": denied.number("epoch"), "turn": denied.number("turn")}
         await redis.delete(drive.keys.paused("ollama"))
         sent = (await drive.ledger.hop("c1", to="ollama", queue="ollama", token=f"d{i}", **fence)).number("sent")
         run = await drive.begin(sent=sent)

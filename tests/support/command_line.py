@@ -15,6 +15,7 @@ from understudy.contracts.call import Attempt, Outcome, Status
 
 if TYPE_CHECKING:
     from tests.support.ledger import Drive
+from tests.support.polling import aeventually
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60
@@ -98,7 +99,13 @@ async def ended(process: asyncio.subprocess.Process) -> Ran:
 
 async def announce(drive: Drive, *queues: str, worker: str = "w1", version: str = "0.1.0") -> None:
     """A worker that consumes these queues, alive for as long as the test."""
-    fields = {"queues": ",".join(queues), "concurrency": 16, "host": "h", "pid": 1, "version": version}
+    fields: dict[str | bytes, Any] = {
+        "queues": ",".join(queues),
+        "concurrency": 16,
+        "host": "h",
+        "pid": 1,
+        "version": version,
+    }
     await drive.redis.hset(drive.keys.worker(worker), mapping=fields)
     seconds, _ = await drive.redis.time()
     await drive.redis.zadd(drive.keys.workers(), {worker: (seconds + 3600) * 1000})
@@ -106,7 +113,17 @@ async def announce(drive: Drive, *queues: str, worker: str = "w1", version: str 
 
 async def waiting(drive: Drive, queue: str = "ollama") -> str | None:
     """The first call that waits in a queue."""
-    return next(iter(await drive.redis.zrange(drive.keys.waiting(queue), 0, 0)), None)
+    ids: Any = await drive.redis.zrange(drive.keys.waiting(queue), 0, 0)
+    return ids[0] if ids else None
+
+
+async def arrived(drive: Drive, queue: str = "ollama") -> str:
+    """The first call that waits in a queue, once there is one."""
+
+    async def look() -> str:
+        return await waiting(drive, queue) or ""
+
+    return await aeventually(look)
 
 
 async def take(drive: Drive, call_id: str, result: dict[str, Any] | None = None, **outcome: Any) -> None:

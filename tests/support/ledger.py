@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from typing import Any
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import Attempt
 from understudy.state.keys import Keys
 from understudy.state.ledger import Adoption, Due, Ledger, NewCall, Reply, Report
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 OUTCOME = '{"call_id":"%s","kind":"moderation","status":"done","result":{"n":%d}}'
 _tokens = count(1)
@@ -117,7 +118,7 @@ class Drive:
 
     async def events(self, inbox: str = "box") -> list[tuple[str, str, Any]]:
         """What the inbox holds: (call, type, data)."""
-        rows = await self.redis.xrange(self.keys.inbox(inbox))
+        rows: Any = await self.redis.xrange(self.keys.inbox(inbox))
         return [(f["id"], f["type"], f["data"] if f["data"] == "look" else json.loads(f["data"])) for _, f in rows]
 
     async def state(self, call_id: str = "c1") -> str:
@@ -126,4 +127,5 @@ class Drive:
 
     async def breaker(self, provider: str = "ollama") -> dict[str, str]:
         """A breaker's hash."""
-        return {"state": "closed"} | dict(await self.redis.hgetall(self.keys.breaker(provider, "m")))
+        known: Any = await self.redis.hgetall(self.keys.breaker(provider, "m"))
+        return {"state": "closed", **known}

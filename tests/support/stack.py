@@ -93,7 +93,7 @@ class Stack:
         self.redis = RedisServer(directory / "redis", flavour, appendonly=appendonly)
         self.providers = {name: StandInProcess(name, model) for name, model in MODELS.items()}
         self.workers: dict[str, Worker] = {}
-        self._directory = directory
+        self.directory = directory
         self._wanted = dict(workers)
         self._more = environment
         self.environment: dict[str, str] = {}
@@ -195,8 +195,8 @@ class Stack:
         """Requests that all providers got, without probes."""
         return sum(int(self.counts(name)["total"]) for name in self.providers)
 
-    def messages(self, queue: str) -> redis_sync.Redis:
-        """A blocking client of the broker, to look at and steal from the list of a queue."""
+    def broker(self) -> redis_sync.Redis:
+        """A blocking client of the broker; a queue is a list of its name."""
         return redis_sync.Redis.from_url(self.redis.url(), decode_responses=True)
 
     def logs(self) -> str:
@@ -226,7 +226,7 @@ class Stack:
             **self._more,
         }
         for queues, concurrency in self._wanted.items():
-            worker = Worker(self._directory, queues.replace(",", "-"), queues, concurrency, self.environment)
+            worker = Worker(self.directory, queues.replace(",", "-"), queues, concurrency, self.environment)
             self.workers[worker.name] = worker
             worker.start()
         asyncio.run(self.announced())

@@ -101,7 +101,7 @@ def test_a_narrow_terminal_folds_and_loses_nothing() -> None:
     long = replace(OLLAMA, model="a-model-whose-name-is-long")
     lines = shown(status_view.view(status_of([long], Snapshot(now=NOW))), width=40)
     assert max(map(len, lines)) <= 40
-    assert "a-mod" in "".join(lines)
+    assert not [line for line in lines if "…" in line]
 
 
 def test_a_call_is_told_with_its_attempts() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING
 
 from understudy.errors import InvalidRequest
-from understudy.state.keys import Keys
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from understudy.state.keys import Keys
 
 MAX_FORCED_S = 86_400
 """A day: a longer choice belongs in the settings."""

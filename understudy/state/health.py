@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
-
-from understudy.providers import Provider
-from understudy.state.keys import Keys
 from understudy.state.lua import Lua
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from redis.asyncio import Redis
+
+    from understudy.providers import Provider
+    from understudy.state.keys import Keys
 
 SUFFIXES = ("", ".batch")
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"

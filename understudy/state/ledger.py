@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import FORMAT_VERSION, Attempt
-from understudy.state.keys import Keys
 from understudy.state.lua import Lua, reply
 from understudy.state.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from redis.asyncio import Redis
+
+    from understudy.state.keys import Keys
 
 
 @dataclass(frozen=True)

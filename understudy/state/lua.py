@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-from understudy.state.keys import Keys
+    from redis.asyncio import Redis
+
+    from understudy.state.keys import Keys
 
 _LIBRARY = ("clock", "call", "breaker")
 

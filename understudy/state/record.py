@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import FORMAT_VERSION, AnyOutcome, Attempt, CallOptions, Reason, Status
 from understudy.errors import VersionMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 QUEUED, PARKED, RUNNING, DONE, FAILED, CANCELLED = "Q", "P", "R", "D", "F", "X"
 STATES = {

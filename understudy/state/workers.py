@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING
 
 from understudy.state.keys import WORKER_TTL_MS, Keys
 from understudy.state.lua import Lua
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis.asyncio import Redis
 
 
 class Workers:
