@@ -33,7 +33,7 @@ $(VENV)/.stamp: $(VENV)/.packages pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.stamp ## run the main job in front of your eyes, faults included; ends by itself
-	@$(BIN)/python -m workers.up demo
+	@$(BIN)/python examples/demo.py
 
 up: $(VENV)/.stamp ## start Redis, workers and what else is missing, and keep them running
 	@$(BIN)/python -m workers.up

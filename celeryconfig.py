@@ -103,9 +103,10 @@ REDIS_OPTIONS: dict[str, Any] = {
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 10,
-    # As for results: for ever is the default.
-    "socket_timeout": 5.0,
-    "socket_connect_timeout": 3.0,
+    # For ever is the default. Shorter than for results, because these commands hold up the thread that consumes, also
+    # while it shuts down.
+    "socket_timeout": 3.0,
+    "socket_connect_timeout": 2.0,
     "socket_keepalive": True,
     # A BRPOP without a reply for this long (and its own second) is given up, and the connection made anew.
     "health_check_interval": 5,

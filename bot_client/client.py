@@ -20,6 +20,7 @@ from bot_client.publisher import Publisher
 from bot_client.status import CallStatus, ProviderStatus, call_status, provider_statuses
 from bot_client.turnstile import Turnstile
 from understudy.contracts.call import AnyOutcome, Reason, Status
+from understudy.ending import end_tasks
 from understudy.errors import DeadlineExceeded, Unavailable
 from understudy.providers import providers_from
 from understudy.redis_client import redis_from
@@ -110,9 +111,7 @@ class Understudy(Client):
         await self._opener.aclose()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GIVE_UP_S)
-        for task in (*self._reading, *self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._reading, *self._tasks, return_exceptions=True)
+        await end_tasks((*self._reading, *self._tasks))
         self._calls.close("this client was closed")
         await asyncio.to_thread(self._publisher.close)
         await self._inbox.aclose()

@@ -103,10 +103,16 @@ async def redis(redis_url: str) -> AsyncIterator[redis_asyncio.Redis]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a RabbitMQ node; a test that uses it is marked `rabbitmq`."""
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
+    """A RabbitMQ node shared by the tests of this process; a test that uses it is marked `rabbitmq`."""
     _missing("rabbitmq")
     server = RabbitMQServer(tmp_path_factory.mktemp("rabbitmq"))
     server.start()
-    yield server.url
+    yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(rabbitmq_server: RabbitMQServer) -> str:
+    """The address of that node."""
+    return rabbitmq_server.url

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from understudy.providers import Provider
 
+CONFIRM_S = 5.0
+"""How long RabbitMQ may take to say that it has a message; for ever is the default."""
+
 CANVAS_FIELDS = {
     "callbacks": "link",
     "errbacks": "link_error",
@@ -70,6 +73,7 @@ def publish(
         expires=None,
         add_to_parent=False,
         producer=producer,
+        confirm_timeout=CONFIRM_S,
         **options,
     )
 

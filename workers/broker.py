@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from kombu.exceptions import OperationalError
 
 from understudy import queues
 
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_DEPTH = 1_000_000
 """Of a queue that cannot be asked: it may hold the message, so none is sent again."""
+
+ACQUIRE_S = 5.0
+"""How long to wait for one of the pool's connections."""
 
 log = structlog.get_logger("understudy.broker")
 
@@ -39,16 +41,16 @@ class Broker:
             return UNKNOWN_DEPTH
 
     def publish(self, messages: list[Publish]) -> None:
-        """Publish, each retried once; what fails is left to the reconciler, for the ledger has it."""
-        if not messages:
-            return
-        with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
-            for message in messages:
-                self._publish(message, producer)
+        """Publish, each tried twice; what fails is left to the reconciler, for the ledger has it. Never raises."""
+        for number, message in enumerate(messages):
+            if not self._published(message) and not self._published(message):
+                # With the broker away each would take its time, and nobody would look at the others' deadlines.
+                log.warning("not published, left to the reconciler", call=message.call_id, calls=len(messages) - number)
+                return
 
-    def _publish(self, message: Publish, producer: object) -> None:
-        for last in (False, True):
-            try:
+    def _published(self, message: Publish) -> bool:
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=ACQUIRE_S) as producer:
                 queues.publish(
                     self._app,
                     kind=message.kind,
@@ -58,10 +60,7 @@ class Broker:
                     canvas=message.canvas,
                     producer=producer,
                 )
-            except (OperationalError, OSError) as error:
-                if last:
-                    log.warning(
-                        "not published, left to the reconciler", call=message.call_id, error=type(error).__name__
-                    )
-            else:
-                return
+        except Exception as error:  # noqa: BLE001 - each transport has its own errors; a call that moved on never fails by them
+            log.warning("publishing failed", call=message.call_id, error=type(error).__name__)
+            return False
+        return True

@@ -34,9 +34,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         default_steps = [*CeleryConsumer.Blueprint.default_steps, "workers.bootsteps:Announce"]
 
-    def __init__(
-        self, *args: Any, app: Celery, worker_options: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, app: Celery, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         control.install()
         use_dispatcher(app)
         # Gossip reads every event of every worker, and nothing here listens to it.

@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 from celery.exceptions import Ignore
-from celery.states import REVOKED
 
 from understudy.contracts.call import Status
 from understudy.contracts.failure import call_error
@@ -45,6 +44,7 @@ def execute(task: KindTask, kind: str, request: object, call: object, dispatch: 
     about = dict(task.request.__dict__)
     token = uuid.uuid4().hex
     arrival = read_arrival(about, kind, request, call, dispatch, providers=parts.by_name, token=token)
+    task.request.understudy_tell = True  # also of an error that breaks off what follows, when Celery has stored it
     end = parts.run(parts.work.on(arrival))
     if isinstance(end, Publish):
         parts.broker.publish([end])
@@ -55,7 +55,8 @@ def execute(task: KindTask, kind: str, request: object, call: object, dispatch: 
     task.request.understudy_tell = end.plain
     if outcome.status is Status.CANCELLED:
         if end.plain:
-            task.backend.store_result(arrival.call_id, None, REVOKED, request=task.request)
+            stores = not task.request.ignore_result
+            task.backend.mark_as_revoked(arrival.call_id, "revoked", request=task.request, store_result=stores)
             parts.told(arrival.call_id)
         raise Ignore
     if outcome.status is Status.FAILED:

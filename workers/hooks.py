@@ -29,6 +29,7 @@ class WorkerHooks:
         on_stopping: once, at the beginning of the shutdown.
         on_stop: once, after the last job, while the loop still runs; may return a coroutine, which gets a bounded time.
         on_revoked: the ids that a `revoke` names, in every worker that hears it.
+        on_revoke_stored: the id of a task that this worker had; its result says now that it was revoked.
     """
 
     on_start: Callable[[LoopThread], None] = _nothing
@@ -37,6 +38,7 @@ class WorkerHooks:
     on_stopping: Callable[[], None] = _nothing
     on_stop: Callable[[], Coroutine[Any, Any, None] | None] = _nothing
     on_revoked: Callable[[list[str]], None] = _nothing
+    on_revoke_stored: Callable[[str], None] = _nothing
 
 
 HooksFactory = Callable[[Celery], WorkerHooks]

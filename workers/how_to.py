@@ -59,7 +59,7 @@ def how_to(stack: Stack, env_file: Path) -> str:
     return TEXT.format(
         parts="\n".join(f"{name:<{width}}  {words}" for name, words in rows),
         env_file=_sourced(env_file),
-        understudy=f"{shlex.quote(_short(Path(sys.executable)))} -m bot_client.cli",
+        understudy=_understudy(),
         python=shlex.quote(_short(Path(sys.executable))),
         fates=_fates(stack),
     )
@@ -70,6 +70,13 @@ def _fates(stack: Stack) -> str:
     if not stand_ins:
         return ""
     return FATES.format(name=stand_ins[0], admin_url=stack.endpoints[stand_ins[0]]["admin_url"])
+
+
+def _understudy() -> str:
+    """The command, as it is installed beside this Python; else its module."""
+    python = Path(sys.executable)
+    command = python.with_name("understudy")
+    return shlex.quote(_short(command)) if command.exists() else f"{shlex.quote(_short(python))} -m bot_client.cli"
 
 
 def _short(path: Path) -> str:

@@ -57,20 +57,21 @@ def release_database(settings: Settings, providers: Sequence[Provider]) -> None:
         asyncio.run(_release(settings, tuple(queue_names(providers))))
 
 
-def require_unused(settings: Settings, providers: Sequence[Provider], stand_ins: Sequence[Provider]) -> None:
+def require_unused(settings: Settings, stand_ins: Sequence[Provider]) -> None:
     """Refuse a Redis where others work, or where calls wait that a stand-in would answer.
 
     Raises:
         SettingsError: it is in use, or does not answer.
     """
     try:
-        workers, waiting = asyncio.run(_in_use(settings, providers, stand_ins))
+        workers, waiting = asyncio.run(_in_use(settings, stand_ins))
     except (RedisError, OSError) as error:
         raise _unreachable(error) from None
     if workers:
         raise SettingsError(
-            f"{workers} workers consume already on the Redis that REDIS_URL names (prefix {settings.understudy_prefix}):"
-            " these would take each other's calls. End them, or unset REDIS_URL, and a Redis of its own is started."
+            f"{workers} workers consume already on the Redis that REDIS_URL names, with the prefix"
+            f" {settings.understudy_prefix}: these would take each other's calls."
+            " End them, or unset REDIS_URL, and a Redis of its own is started."
         )
     if waiting:
         raise SettingsError(
@@ -111,9 +112,7 @@ async def _release(settings: Settings, queues: tuple[str, ...]) -> None:
         await redis.aclose()
 
 
-async def _in_use(
-    settings: Settings, providers: Sequence[Provider], stand_ins: Sequence[Provider]
-) -> tuple[int, list[str]]:
+async def _in_use(settings: Settings, stand_ins: Sequence[Provider]) -> tuple[int, list[str]]:
     redis, keys = redis_from(settings), Keys(settings.understudy_prefix)
     try:
         seconds, micros = await redis.time()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from understudy.settings import BUILT_IN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from understudy.providers import Provider
     from understudy.settings import Settings
 
@@ -36,11 +37,13 @@ class Presence:
 
 
 def missing_keys(settings: Settings) -> dict[str, str]:
-    """A made-up key for each variable of a provider's key that is not set, so that a stand-in can take its place."""
-    names = [entry.api_key_env for entry in settings.understudy_providers if entry.api_key_env and not entry.api_key]
-    if settings.openai_api_key is None:
-        names.append("OPENAI_API_KEY")
-    return dict.fromkeys((name for name in names if name), MADE_UP_KEY)
+    """A made-up key for each variable of a provider's key that is not set, so that a stand-in can take its place.
+
+    One that is set to the made-up key, as in a shell that has read an earlier stack's variables, is not set either.
+    """
+    given = [(entry.api_key_env, entry.api_key) for entry in settings.understudy_providers]
+    given.append(("OPENAI_API_KEY", settings.openai_api_key))
+    return {name: MADE_UP_KEY for name, key in given if name and (key is None or key.get_secret_value() == MADE_UP_KEY)}
 
 
 def presence(provider: Provider) -> Presence:

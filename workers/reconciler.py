@@ -90,11 +90,16 @@ class Reconciler:
         if record is None or (record.epoch, record.turn) != (due.epoch, due.turn):
             return None
         if due.why == "tell":
-            reply = await self._context.ledger.retell(due)
+            reply = await self._context.ledger.retell(due, self._consumed(record.queue, seen))
             return publish_of(reply, due.id) if reply.word == "publish" else None
         if record.state == RUNNING:
             return await self._worker_lost(record, seen)
         return await self._waiting(record, seen, depths)
+
+    def _consumed(self, queue: str, seen: Snapshot) -> str:
+        """The queue, or one that has workers where it has none."""
+        live = [name for name in (queue, *self._queues) if seen.queue(name).concurrency]
+        return live[0] if live else queue
 
     async def _worker_lost(self, record: Record, seen: Snapshot) -> Publish | None:
         """Its lease ran out, or its deadline is past: the worker died or stalls, the provider may be well."""

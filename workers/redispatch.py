@@ -10,7 +10,7 @@ from understudy.contracts.call import Attempt, Reason, Status
 from understudy.contracts.outcomes import failed_outcome
 from understudy.moves import End, Move, Park, Stay, To, next_move, policy_of
 from understudy.state.record import DONE, FAILED, Record
-from workers.ends import Dropped, Publish
+from workers.ends import Dropped, Ended, Publish
 from workers.ends import End as Ending
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Redispatch:
         if record is None or record.has_ended or (record.epoch, record.turn) != (epoch, turn):
             # the script refuses, or repeats its answer; report and permit count all the same
             reply = await self._context.ledger.hop(call_id, until_ms=STAY_MS, **fence)
-            return self._ending(reply, call_id, record, plain=bool(record and record.plain))
+            return await self._ending(reply, call_id)
         seen = await self._context.look()
         policy = policy_of(record, **(narrowed or {}))
         move: Move = End(end) if end else self.move(record, seen, policy, failed_at=failed_at, may_retry=may_retry)
@@ -67,7 +67,7 @@ class Redispatch:
             move = Park(STAY_MS)
         reply = await self._hop(record, move, seen, policy, tried=failed_at, detail=detail, **fence)
         self._say(record, move, attempt, reply)
-        return self._ending(reply, call_id, record, plain=record.plain)
+        return await self._ending(reply, call_id)
 
     def move(
         self, record: Record, seen: Snapshot, policy: Policy, *, failed_at: str | None = None, may_retry: bool = True
@@ -122,12 +122,11 @@ class Redispatch:
             given |= {"st": st, "reason": move.reason.value, "outcome": outcome.model_dump_json()}
         return await self._context.ledger.hop(record.id, **given)
 
-    @staticmethod
-    def _ending(reply: Reply, call_id: str, record: Record | None, *, plain: bool) -> Ending:
+    async def _ending(self, reply: Reply, call_id: str) -> Ending:
         if reply.word == "publish":
             return publish_of(reply, call_id)
-        if reply.word == "ended" and record is not None and plain:
-            return Dropped("ended; told by the ledger")
+        if reply.word == "ended" and (record := await self._context.ledger.record(call_id)):
+            return Ended(record.parsed_outcome(), record.plain)
         return Dropped(f"{reply.word} {reply.text('why')}".strip())
 
     @staticmethod

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery.worker.request import Request as CeleryRequest
 
+from workers.hooks import call, hooks_of
 from workers.job import SHUTDOWN
 from workers.privacy import HIDDEN, event_fields
 
@@ -36,6 +37,10 @@ class Request(CeleryRequest):  # type: ignore[misc]
         if "dispatch" in self._kwargs:
             return bool(self._already_revoked)
         return bool(super().revoked())
+
+    def _announce_revoked(self, *args: Any) -> None:
+        super()._announce_revoked(*args)
+        call(hooks_of(self.app).on_revoke_stored, self.id)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """Abort a running task that somebody else is to run: at a cold shutdown, or after a lost connection."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from understudy.ending import end_tasks
 from understudy.logs import set_up_logs
 from understudy.providers import absent, providers_from
 from understudy.redis_client import redis_from
@@ -121,9 +122,7 @@ class Runtime:
     async def stop(self) -> None:
         """End all parts; after the last job."""
         global _current  # noqa: PLW0603 - as above
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await self.context.chat.close()
         await self.context.redis.aclose()
         _current = None
@@ -156,4 +155,5 @@ def make_hooks(app: Celery) -> WorkerHooks:
         on_stopping=parts.consumer_stopped,
         on_stop=parts.stop,
         on_revoked=parts.revoked,
+        on_revoke_stored=parts.told,
     )

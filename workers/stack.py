@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import sys
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
-
 from understudy.errors import SettingsError
 from understudy.providers import Provider, providers_from
-from understudy.redis_client import redis_from
-from understudy.settings import Settings, load_settings
-from understudy.state.health import Health
-from understudy.state.keys import Keys
+from understudy.settings import load_settings
 from workers.local_redis import LocalRedis, free_port
 from workers.own_database import claim_database, release_database, require_unused
 from workers.presence import Presence, address_env, missing_keys, presence
+from workers.readiness import flower_answers, workers_consume
 from workers.supervised import Supervised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workers.stop import Stop
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -193,7 +188,7 @@ class Stack:
             self._claimed = True
             self._use_redis(url)
         else:
-            require_unused(self.settings, [found.provider for found in self.providers], self.stand_ins)
+            require_unused(self.settings, self.stand_ins)
 
     def _use_redis(self, url: str) -> None:
         self.env["REDIS_URL"] = url
@@ -255,34 +250,16 @@ class Stack:
 
     def _wait(self) -> None:
         until = time.monotonic() + START_S
-        for ready in (self._workers_consume, self._flower_answers):
+        providers = [found.provider for found in self.providers]
+        looks: list[Callable[[], bool]] = [lambda: workers_consume(self.settings, providers)]
+        if url := self.flower_url:
+            looks.append(lambda: flower_answers(url))
+        for ready in looks:
             while not self._stop.asked and not ready():
                 for part in self._parts:
                     if part.pid is None or time.monotonic() > until:
                         raise StackError(_not_started(part))
                 time.sleep(LOOK_S)
-
-    def _workers_consume(self) -> bool:
-        with suppress(RedisError, OSError):
-            return asyncio.run(self._consumed()) >= set(self._workers)
-        return False
-
-    async def _consumed(self) -> set[str]:
-        redis = redis_from(self.settings)
-        try:
-            health = Health(redis, Keys(self.settings.understudy_prefix), [found.provider for found in self.providers])
-            seen = await health.snapshot()
-        finally:
-            await redis.aclose()
-        return {name for name, queue in seen.queues.items() if queue.concurrency}
-
-    def _flower_answers(self) -> bool:
-        if not self.flower_url:
-            return True
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with suppress(OSError):
-            return bool(opener.open(f"{self.flower_url}/healthcheck", timeout=2).read())
-        return False
 
     def _tend_redis(self, now: float) -> str | None:
         if self.redis is None or self.redis.running or now < self._redis_again_at:

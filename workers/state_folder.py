@@ -6,10 +6,12 @@ import fcntl
 import os
 import shutil
 from contextlib import suppress
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from understudy.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOCK = "lock"
 THROWAWAY = "throwaway-"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError
 
+from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.errors import VersionMismatch
-from understudy.state.record import DONE
+from understudy.state.record import CANCELLED, DONE
 from workers.attempt import Answer, Attempting, Failed, LeaseLost, policy_of_run
 from workers.ends import Dropped, End, Ended
 from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED
@@ -75,6 +76,7 @@ class Work:
             token=arrival.token,
             worker=self._context.worker_id,
             adopt=arrival.adopt,
+            degraded=KINDS[arrival.kind].degraded is not None,
         )
 
     async def _hold(self, run: Run, lease: Lease) -> End:
@@ -98,8 +100,9 @@ class Work:
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
-        # From here on the call's end is our own doing: a renewal that sees it must not stop us.
-        self._context.leases.drop(lease)
+        # From here on the call's end is our own doing: a renewal that sees it must not stop us. Renewed it is all the same,
+        # for the ledger may be out of reach for longer than the lease.
+        lease.on_gone = lambda: None
         if isinstance(failed, Answer):
             return await self._finish(run, failed)
         report = run.report(**failed.verdict)
@@ -155,7 +158,7 @@ class Work:
         if reply.word == "accepted":
             return Ended(outcome, run.plain)
         log.warning("answer refused", call=run.call_id, kind=run.kind, why=reply.text("why"))
-        return Dropped(f"refused: {reply.text('why')}")
+        return await self._without(run, f"refused: {reply.text('why')}")
 
     async def _let_go(self, run: Run, why: str) -> End:
         """The call is not ours any more: its request was stopped, its permit goes back."""
@@ -163,6 +166,16 @@ class Work:
             async with asyncio.timeout(FAREWELL_S):
                 await self._context.ledger.report(run.call_id, run.report())
         log.info("attempt stopped", call=run.call_id, kind=run.kind, why=why)
+        return await self._without(run, why)
+
+    async def _without(self, run: Run, why: str) -> End:
+        """The call went on, or ended, without this attempt; of a plain call that was cancelled, Celery hears here."""
+        if run.plain:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_S):
+                    record = await self._context.ledger.record(run.call_id)
+                    if record and record.state == CANCELLED:
+                        return Ended(record.parsed_outcome(), plain=True)
         return Dropped(why)
 
     async def _aborted(self, run: Run, why: str, stop: asyncio.CancelledError) -> End:
@@ -176,5 +189,5 @@ class Work:
                 await self._let_go(run, why)
             elif why in (SOFT_LIMIT, HARD_LIMIT):
                 attempt = run.attempt("time_limit", "Celery's time limit for the task")
-                await self._redispatch.after(run.call_id, attempt=attempt, end=Reason.DEADLINE, **fence)
+                return await self._redispatch.after(run.call_id, attempt=attempt, end=Reason.DEADLINE, **fence)
         raise stop

@@ -16,6 +16,7 @@ from bot_client.policy import check_note, known_provider
 from understudy.errors import SettingsError
 from understudy.providers import providers_from
 from understudy.settings import load_settings
+from understudy.state.health import CLOSED
 
 
 def complete_provider(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -98,7 +99,8 @@ def clear(provider: str | None) -> None:
         return
     for row in cleared:
         why = f" ({words(row['why'])})" if row["why"] else ""
-        line(f"{row['provider']}: the breaker was {words(row['was'])}{why}, and is closed.")
+        was = f"was {words(row['was'])}{why} and is closed now" if row["was"] != CLOSED else "was closed already"
+        line(f"{row['provider']}: the breaker {was}.")
 
 
 def _user() -> str:

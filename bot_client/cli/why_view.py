@@ -112,7 +112,7 @@ def view(told: Mapping[str, Any]) -> RenderableType:
     for name, value in _facts(told):
         facts.add_row(Text(name, style="dim"), printable(value))
     head = Text(printable(f"{words(told['kind'])} {told['call_id']}: "), style="bold")
-    head.append(words(told["state"]))
+    head.append(told["state"])
     parts: list[RenderableType] = [head, Text(printable(told["why"])), Text(), facts]
     if told["attempts"]:
         parts += [Text(), _attempt_table(told["attempts"])]

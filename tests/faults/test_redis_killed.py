@@ -15,7 +15,7 @@ from tests.support.stack import Stack
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
     from bot_client import Call
     from workers.local_redis import Flavour
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.xdist_group("faults-2")
 
 
 @pytest.fixture
-async def stack(
+def stack(
     tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour, request: pytest.FixtureRequest
-) -> AsyncIterator[Stack]:
+) -> Iterator[Stack]:
     """A stack of the test's own, whose Redis keeps its data."""
     starting = Stack(tmp_path_factory.mktemp("stack"), redis_flavour, appendonly=True)
-    with await asyncio.to_thread(starting.__enter__) as stack, stack.shown_on_failure(request.session):
+    with starting as stack, stack.shown_on_failure(request.session):
         yield stack
 
 

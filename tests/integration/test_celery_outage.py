@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 from celery.result import AsyncResult
 
 from tests.integration.celery_support.worker import APP, WorkerProcess, plain_client
@@ -47,7 +45,7 @@ def give_back(server: RedisServer, how: str) -> None:
 
 
 def noticed(worker: WorkerProcess) -> bool:
-    return "consumer stopped" in worker.text() or "Connection to broker lost" in worker.text()
+    return "Connection to broker lost" in worker.text()
 
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
@@ -78,7 +76,8 @@ def test_sigterm_ends_a_worker_during_an_outage(tmp_path: Path, server: RedisSer
         client.send_task(f"{APP}.wait", args=[60])
         worker.marked("began")
         take_away(server, how)
-        eventually(lambda: noticed(worker), limit_s=LIMIT_S)
+        if how == "killed":
+            eventually(lambda: noticed(worker), limit_s=LIMIT_S)
         worker.process.signal(signal.SIGTERM)
         worker.ended(limit_s=LIMIT_S)
         give_back(server, how)

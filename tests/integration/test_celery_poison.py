@@ -131,8 +131,14 @@ def test_poison_in_rabbitmq_is_dropped(tmp_path: Path, redis_url: str, rabbitmq_
             for body, properties in (
                 (SECRET.encode(), {}),
                 (b"\xff\xfe" + SECRET.encode(), {"content_type": "application/json", "content_encoding": "utf-8"}),
-                (b"[", {"content_type": "application/json", "application_headers": {"task": f"{APP}.echo", "id": "p1"}}),
-                (b"7", {"content_type": "application/json", "application_headers": {"task": f"{APP}.echo", "id": "p2"}}),
+                (
+                    b"[",
+                    {"content_type": "application/json", "application_headers": {"task": f"{APP}.echo", "id": "p1"}},
+                ),
+                (
+                    b"7",
+                    {"content_type": "application/json", "application_headers": {"task": f"{APP}.echo", "id": "p2"}},
+                ),
                 (b"x", {"content_type": "text/plain", "application_headers": {"task": f"{APP}.echo", "id": "p3"}}),
                 (b"[]", {"content_type": "application/json", "application_headers": {"task": "no.such", "id": "p4"}}),
             ):

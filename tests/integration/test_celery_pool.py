@@ -114,9 +114,7 @@ def test_sigterm_takes_no_new_work(tmp_path: Path, redis_url: str, client: Celer
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_at_a_shutdown_a_call_can_be_handed_back(
-    tmp_path: Path, redis_url: str, client: Celery, number: int
-) -> None:
+def test_at_a_shutdown_a_call_can_be_handed_back(tmp_path: Path, redis_url: str, client: Celery, number: int) -> None:
     with WorkerProcess(tmp_path, redis_url) as worker:
         running = send(client, "wait", 60, "handed back")
         worker.marked("began")

@@ -156,7 +156,7 @@ async def test_clear_closes_the_breaker_and_leaves_what_was_forced(cli: CommandL
     await open_breaker(drive)
     await cli.run("force", "openai", "--why", "x")
     ran = await cli.run("clear", "ollama")
-    assert ran.out == "ollama: the breaker was open (connection refused), and is closed.\n"
+    assert ran.out == "ollama: the breaker was open (connection refused) and is closed now.\n"
     assert (await drive.breaker())["state"] == "closed"
     assert await drive.redis.get(drive.keys.forced()) is not None
 

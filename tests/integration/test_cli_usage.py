@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command_line import LIMIT_S, NOWHERE, CommandLine
+from bot_client.cli.root import COMMANDS, run
+from tests.support.command_line import LIMIT_S, NOWHERE, CommandLine, Ran
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TEXT = "words of a user"
@@ -25,6 +27,18 @@ TEXT = "words of a user"
 def cli(tmp_path: Path) -> CommandLine:
     """Without a Redis: none of this may need one."""
     return CommandLine(tmp_path, "redis://127.0.0.1:9/0")
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs a command in the test's own process: for what ends before a setting is read."""
+
+    def command(*args: str) -> Ran:
+        status = run(list(args))
+        out, err = capsys.readouterr()
+        return Ran(int(status), out, err)
+
+    return command
 
 
 def test_help_comes_without_loading_redis_celery_or_rich(cli: CommandLine) -> None:
@@ -40,11 +54,9 @@ def test_help_comes_without_loading_redis_celery_or_rich(cli: CommandLine) -> No
     assert "Exit statuses:" in done.stdout
 
 
-def test_every_command_has_a_help_page_and_takes_json(cli: CommandLine) -> None:
-    from bot_client.cli.root import COMMANDS
-
+def test_every_command_has_a_help_page_and_takes_json(here: Callable[..., Ran]) -> None:
     for name in COMMANDS:
-        ran = cli(name, "--help")
+        ran = here(name, "--help")
         assert ran.status == 0
         assert "--json" in ran.out
 
@@ -59,8 +71,10 @@ def test_every_command_has_a_help_page_and_takes_json(cli: CommandLine) -> None:
         (("completion", "tcsh"), "is not one of 'bash', 'zsh', 'fish'. See understudy completion --help."),
     ],
 )
-def test_wrong_usage_is_exit_status_2_and_one_sentence(cli: CommandLine, args: tuple[str, ...], sentence: str) -> None:
-    ran = cli(*args)
+def test_wrong_usage_is_exit_status_2_and_one_sentence(
+    here: Callable[..., Ran], args: tuple[str, ...], sentence: str
+) -> None:
+    ran = here(*args)
     assert ran.status == 2
     assert (ran.out == "") != ("--json" in args)
     assert sentence in ran.err
@@ -72,9 +86,9 @@ def test_wrong_usage_is_exit_status_2_and_one_sentence(cli: CommandLine, args: t
 )
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["human", "json"])
 def test_a_mistake_around_a_text_does_not_repeat_it(
-    cli: CommandLine, args: tuple[str, ...], options: tuple[str, ...]
+    here: Callable[..., Ran], args: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
-    ran = cli(*options, *args)
+    ran = here(*options, *args)
     assert ran.status == 2
     assert TEXT not in ran.out + ran.err
     assert not options or ran.json["error"]["type"] == "UsageError"

@@ -120,6 +120,7 @@ async def test_cancel_ends_a_call_whoever_waits_for_it(cli: CommandLine, drive: 
     await drive.open("c1", inbox="somebody")
     assert (await cli.run("cancel", "c1", "--json")).json == {"call_id": "c1", "state": "cancelled"}
     assert await drive.state("c1") == "X"
+    assert (await cli.run("why", "c1")).out.startswith("moderation c1: cancelled\nIt was given up")
     assert [kind for _, kind, _ in await drive.events("somebody")] == ["failed"]
 
 

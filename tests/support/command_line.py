@@ -99,7 +99,7 @@ async def ended(process: asyncio.subprocess.Process) -> Ran:
 
 async def announce(drive: Drive, *queues: str, worker: str = "w1", version: str = "0.1.0") -> None:
     """A worker that consumes these queues, alive for as long as the test."""
-    fields: dict[str | bytes, Any] = {
+    fields: dict[Any, Any] = {
         "queues": ",".join(queues),
         "concurrency": 16,
         "host": "h",

@@ -38,6 +38,10 @@ class Keys:
         """String, 1 day: the latest dispatch time taken from the queue."""
         return f"{self.prefix}mark:{queue}"
 
+    def unmarked(self, queue: str) -> str:
+        """String, 1 day: when a message without a dispatch time was last taken from the queue."""
+        return f"{self.prefix}unmarked:{queue}"
+
     def waiting(self, queue: str) -> str:
         """Sorted set, call id → since when it waits; a row goes when its call begins or moves."""
         return f"{self.prefix}waiting:{queue}"

@@ -128,8 +128,12 @@ class Ledger:
         token: str,
         worker: str,
         adopt: Adoption | None = None,
+        degraded: bool = False,
     ) -> Reply:
-        """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``."""
+        """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``.
+
+        One that is late ends here, unless its kind has a ``degraded`` answer: that a reconciler gives.
+        """
         return await self._run(
             "begin",
             id=call_id,
@@ -140,6 +144,7 @@ class Ledger:
             token=token,
             worker=worker,
             adopt=asdict(adopt) if adopt else None,
+            degraded=degraded or None,
         )
 
     async def renew(self, leases: Sequence[tuple[str, int, str, str, str]]) -> list[str]:
@@ -282,9 +287,12 @@ class Ledger:
         """Note that Celery has a plain call's outcome."""
         return (await self._run("told", id=call_id)).word
 
-    async def retell(self, due: Due) -> Reply:
-        """Send an ended plain call to Celery once more: ``publish(queue, sent, canvas, kind)`` or ``refused``."""
-        return await self._run("retell", id=due.id, epoch=due.epoch, turn=due.turn)
+    async def retell(self, due: Due, queue: str | None = None) -> Reply:
+        """Send an ended plain call to Celery once more: ``publish(queue, sent, canvas, kind)`` or ``refused``.
+
+        Any worker can tell: ``queue`` is one that is consumed, where the call's own is not.
+        """
+        return await self._run("retell", id=due.id, epoch=due.epoch, turn=due.turn, queue=queue)
 
     async def elect(self, key: str, me: str, ms: int) -> bool:
         """Whether this worker holds the right to a job for the next ``ms``."""

@@ -150,4 +150,5 @@ def check_version(version: Any, what: str) -> None:
         found = -1
     if not FORMAT_VERSION - 1 <= found <= FORMAT_VERSION:
         readable = f"{FORMAT_VERSION - 1} and {FORMAT_VERSION}"
-        raise VersionMismatch(f"{what} has format {version}; this version reads {readable}: update the older side.")
+        shown = found if found >= 0 else "unknown"
+        raise VersionMismatch(f"{what} has format {shown}; this version reads {readable}: update the older side.")

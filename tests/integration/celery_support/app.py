@@ -18,7 +18,9 @@ app = Celery("celery-support", task_cls="workers.base_task:CallTask")
 app.config_from_object("celeryconfig")
 app.conf.include = ()
 # A test's wish, such as worker_soft_shutdown_timeout=3.
-app.conf.update({name: float(value) for name, value in (pair.split("=") for pair in os.environ.get("CONF", "").split())})
+app.conf.update(
+    {name: float(value) for name, value in (pair.split("=") for pair in os.environ.get("CONF", "").split())}
+)
 
 
 @functools.cache
@@ -37,7 +39,7 @@ def hooks(_: Celery) -> WorkerHooks:
         _quietly("stop")
 
     return WorkerHooks(
-        on_start=lambda running: mark(f"start {running is loop.current()}"),
+        on_start=lambda running: _quietly(f"start {running is loop.current()}"),
         on_consuming=lambda queues, concurrency: mark(f"consuming {','.join(queues)} {concurrency}"),
         on_consumer_stopped=lambda: _quietly("consumer stopped"),
         on_stopping=lambda: _quietly("stopping"),
@@ -107,5 +109,3 @@ def deaf(seconds: float) -> str:
         return "deaf"
 
     return loop.current().run(stubborn())
-
-

@@ -1,9 +1,17 @@
 -- begin: a worker has taken a message and asks whether it may work on the call.
 -- args: id provider model queue sent token worker; adopt (a plain caller's message): kind v request rhash deadline_ms
--- opts canvas
+-- opts canvas; degraded (its kind has an answer for a call that nobody answers in time)
+
+-- How long at least a call that was denied does not ask the provider again. Not for the whole cooldown or pause: either may
+-- end earlier, and whoever moves the call on sees both.
+local DENIED_MS = 1000
+
 if a.sent and a.sent > 0 then
+  -- a time from the future would be evidence against every message that still waits
   local key = P .. 'mark:' .. a.queue
-  redis.call('SET', key, math.max(int(redis.call('GET', key)), a.sent), 'PX', DAY_MS)
+  redis.call('SET', key, math.max(int(redis.call('GET', key)), math.min(a.sent, now)), 'PX', DAY_MS)
+else
+  redis.call('SET', P .. 'unmarked:' .. a.queue, now, 'PX', DAY_MS)
 end
 local c = load_call(a.id)
 if c and a.sent and int(c['waits:' .. a.queue]) == a.sent then
@@ -25,8 +33,13 @@ local function denied()
   return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now }
 end
 
--- a repeat after a lost reply gets the same answer
-if c and c.st == 'R' and c.token == a.token then return run() end
+-- a repeat after a lost reply gets the same answer; its lease counts from this one, for the worker knows no other
+if c and c.st == 'R' and c.token == a.token then
+  set_call(a.id, c, { lease = now + LEASE_MS })
+  look_at_running(a.id, c, now + LEASE_MS)
+  redis.call('ZADD', breaker_key(a.provider, a.model) .. ':permits', 'XX', now + LEASE_MS, a.id .. ':' .. c.rid)
+  return run()
+end
 if c and c.st == 'P' and c.denied_to == a.token then return denied() end
 if not c then
   if not a.adopt then return { 'drop', 'why', 'missing' } end
@@ -41,6 +54,11 @@ if not c then
 end
 if has_ended(c) then return over() end
 if now >= int(c.deadline) then
+  if a.degraded then
+    -- its kind has an answer for this end, which a reconciler gives
+    look_at(a.id, now)
+    return { 'drop', 'why', 'late' }
+  end
   end_call(a.id, c, 'F', 'deadline')
   return over()
 end
@@ -48,6 +66,7 @@ if c.prov ~= a.provider then return { 'drop', 'why', 'elsewhere' } end
 if c.st == 'P' then return { 'drop', 'why', 'parked' } end
 if c.st == 'R' then
   if int(c.lease) > now then return { 'drop', 'why', 'running' } end
+  if is_quiet() then return { 'drop', 'why', 'quiet' } end
   set_call(a.id, c, { crashes = int(c.crashes) + 1 })
   add_attempt(a.id, c, cjson.encode({
     provider = c.prov, model = a.model, what = 'worker_lost', ms = now - int(c.begun), requests = int(c.requests) - int(c.base),
@@ -60,16 +79,11 @@ end
 
 -- breaker, pause and (with the money) budgets: looked at together, taken together
 local b = load_breaker(a.provider, a.model)
-local ok, until_ms = breaker_admits(b)
-local why = b.why
-local paused = redis.call('PTTL', P .. 'paused:' .. a.queue)
-if paused > 0 then
-  ok, why, until_ms = false, 'paused', math.max(until_ms or 0, now + paused)
-end
-if not ok then
+local paused = redis.call('PTTL', P .. 'paused:' .. a.queue) > 0
+if paused or not breaker_admits(b) then
   leave_queue(a.id, c)
   set_call(a.id, c, { st = 'P', lease = 0, turn = int(c.turn) + 1,
-    denied_to = a.token, denied_why = why or '', ['nb:' .. a.provider] = math.max(now + 1000, until_ms) })
+    denied_to = a.token, denied_why = paused and 'paused' or b.why or '', ['nb:' .. a.provider] = now + DENIED_MS })
   look_at(a.id, math.min(now + 5000, int(c.deadline)))
   return denied()
 end

@@ -13,5 +13,8 @@ if not a.operator then
     return { c.st }
   end
 end
+local parked = c.st == 'P'
 end_call(a.id, c, 'X', 'cancelled')
+-- of a plain call Celery hears from its owner, or from the worker that takes its message; parked, it has neither
+if parked and c.plain == '1' then look_at(a.id, now) end
 return { 'X' }

@@ -30,18 +30,25 @@ local function done(reply)
   redis.call('HSET', call_key(a.id), 'hopped', mine, 'hop_reply', reply)
 end
 
+-- Celery hears of a plain call's end from its owner; where it has none, from the next tick.
+local function tell_soon()
+  if a.by == 'reconciler' and c.plain == '1' then look_at(a.id, now) end
+end
+
 -- The same queue once more, only with evidence that the message is gone.
 if a.resend then
   local mark = int(redis.call('GET', P .. 'mark:' .. c.queue))
   local gone = now - int(c.sent) > GRACE_MS and (mark > int(c.sent) + GRACE_MS or a.depth == 0)
-  if not gone and not a.force then
+  -- where messages without a dispatch time were taken since, no better evidence may ever come
+  local unmarked = int(redis.call('GET', P .. 'unmarked:' .. c.queue)) > int(c.sent) + GRACE_MS
+  if not gone and not (a.force and unmarked) then
     local looks = int(c.looks) + 1
     set_call(a.id, c, { looks = looks })
     local wait = ({ 5000, 10000, 20000 })[looks] or 30000
-    look_at(a.id, math.min(now + wait, int(c.deadline)))
+    look_at(a.id, math.min(now + math.min(wait, a.until_ms or wait), int(c.deadline)))
     return { 'waits' }
   end
-  if a.force and not gone then set_call(a.id, c, { forced = int(c.forced) + 1 }) end
+  if not gone then set_call(a.id, c, { forced = int(c.forced) + 1 }) end
   redis.call('HDEL', call_key(a.id), 'waits:' .. c.queue)
   c['waits:' .. c.queue] = nil
 end
@@ -54,6 +61,7 @@ for provider, ms in pairs(a.not_before or {}) do set_call(a.id, c, { ['nb:' .. p
 
 if int(c.crashes) >= MAX_CRASHES then
   end_call(a.id, c, 'F', 'quarantined')
+  tell_soon()
   done('ended')
   return { 'ended', 'st', 'F' }
 end
@@ -68,6 +76,7 @@ if a.to then
 end
 if a.st then
   end_call(a.id, c, a.st, a.reason, a.outcome)
+  tell_soon()
   done('ended')
   return { 'ended', 'st', a.st }
 end

@@ -62,15 +62,11 @@ local function permits_free(b)
   return half_open_limit(b) - held
 end
 
--- Whether the breaker admits one more request: true, or false and the time before which it will not.
+-- Whether the breaker admits one more request.
 local function breaker_admits(b)
   if b.state == 'closed' then return true end
-  if b.state == 'open' then
-    if int(b['until']) > now then return false, int(b['until']) end
-    return true
-  end
-  if permits_free(b) > 0 then return true end
-  return false, now + 1000
+  if b.state == 'open' then return int(b['until']) <= now end
+  return permits_free(b) > 0
 end
 
 -- Only after everything else was checked: takes the place that `breaker_admits` saw; returns the generation.
@@ -117,7 +113,7 @@ end
 
 local function pause_queue(queue, why, ms)
   local key = P .. 'paused:' .. queue
-  if redis.call('PTTL', key) < ms then redis.call('SET', key, why, 'PX', math.ceil(ms)) end
+  if ms > 0 and redis.call('PTTL', key) < ms then redis.call('SET', key, why, 'PX', math.ceil(ms)) end
 end
 
 -- Applies one request's report, once: frees its permit, and counts it where it was admitted in this generation.

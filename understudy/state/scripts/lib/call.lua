@@ -2,9 +2,11 @@
 -- due                  sorted set: id -> when the reconciler looks at it
 -- waiting:<queue>      sorted set: id -> since when it waits there
 -- mark:<queue>         string: the latest dispatch time taken from the queue
+-- unmarked:<queue>     string: when a message without a dispatch time was last taken from the queue
+-- tick                 hash: last, quiet_until, live:<queue>
 -- inbox:<client>       stream: what a client process is told
 local LEASE_MS, GRACE_MS, EVENT_LIMIT, INBOX_MAXLEN = 10000, 5000, 8192, 20000
-local MAX_CRASHES = 3
+local MAX_CRASHES, TICK_STALE_MS = 3, 5000
 
 local function call_key(id) return P .. 'call:' .. id end
 
@@ -69,6 +71,12 @@ local function add_attempt(id, c, row)
   if not row then return end
   local rows = c.attempts or ''
   set_call(id, c, { attempts = rows == '' and row or (rows .. '\n' .. row) })
+end
+
+-- After an outage, for a while: owners renew before anyone takes over.
+local function is_quiet()
+  local got = redis.call('HMGET', P .. 'tick', 'last', 'quiet_until')
+  return int(got[2]) > now or (got[1] and now - int(got[1]) > TICK_STALE_MS)
 end
 
 local function leave_queue(id, c)

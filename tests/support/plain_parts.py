@@ -1,0 +1,123 @@
+"""A plain Celery caller as it stands beside the project: broker, result backend and the names of tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import redis as redis_sync
+from celery import Celery
+
+from tests.support.polling import eventually
+from tests.support.worker import ROOT
+from workers.leash import LeashedProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from celery.canvas import Signature
+    from celery.result import AsyncResult
+
+LIMIT_S = 60
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "moderation": {"text": "hello there"},
+    "thread_naming": {"first_message": "How do I keep tomatoes alive on a balcony?"},
+    "agent_turn": {"messages": [{"role": "user", "content": "What is a lease?"}]},
+}
+
+
+class PlainCaller:
+    """A Celery application of a bot, with nothing but broker and backend, and its own worker for the queue `bot`.
+
+    Args:
+        directory: where its worker logs.
+    """
+
+    def __init__(self, directory: Path, broker_url: str, redis_url: str) -> None:
+        self.app = Celery("bot", broker=broker_url, backend=redis_url)
+        self.log = directory / "bot.log"
+        self._redis_url = redis_url
+        self._env = {**os.environ, "BOT_BROKER": broker_url, "BOT_BACKEND": redis_url, "PYTHONPATH": str(ROOT)}
+        self._worker: LeashedProcess | None = None
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "celery", "-A", "tests.support.plain_app", "worker"]
+        command += ["-P", "solo", "-Q", "bot", "-l", "INFO", "-n", "bot@test", "--without-mingle", "--without-gossip"]
+        with self.log.open("ab") as output:
+            self._worker = LeashedProcess(command, env=self._env, output=output.fileno())
+        eventually(lambda: "ready." in self.log.read_text(encoding="utf-8", errors="replace"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker:
+            self._worker.kill()
+        self.app.close()
+
+    def call(
+        self, kind: str = "moderation", text: str | None = None, queue: str = "ollama", **options: Any
+    ) -> Signature:
+        """The signature of a call, immutable, as a link of a chain has to be.
+
+        Args:
+            text: of a moderation; else the kind's usual request.
+            options: of the call, such as `deadline_s`.
+        """
+        kwargs: dict[str, Any] = {"request": REQUESTS[kind] if text is None else {"text": text}}
+        if options:
+            kwargs["call"] = options
+        return self.app.signature(kind, kwargs=kwargs, queue=queue, immutable=True)
+
+    def keep(self) -> Signature:
+        """The signature of the bot's own task, which returns what it is given."""
+        return self.app.signature("bot.keep", queue="bot")
+
+    def send(self, kind: str = "moderation", *args: Any, **kwargs: Any) -> AsyncResult:
+        """Send whatever it is to ollama's queue."""
+        return self.app.send_task(kind, args=args, kwargs=kwargs, queue="ollama")
+
+    def stored(self, call_id: str) -> dict[str, Any]:
+        """A result as the JSON backend holds it; empty where it holds none."""
+        with redis_sync.Redis.from_url(self._redis_url) as client:
+            found: Any = client.get(f"celery-task-meta-{call_id}")
+        return json.loads(found) if found else {}
+
+
+class Eavesdropper:
+    """All the events of the workers, as Flower receives them."""
+
+    def __init__(self, client: Celery) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._client, self._over = client, False
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        eventually(lambda: "worker-heartbeat" in self.types())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def types(self, call_id: str | None = None) -> set[str]:
+        """Which kinds of event came, of all or of one task."""
+        return {event["type"] for event in list(self.events) if call_id in (None, event.get("uuid"))}
+
+    def stop(self) -> None:
+        """Listen no longer."""
+        self._over = True
+        self._thread.join(5)
+
+    def _listen(self) -> None:
+        with self._client.connection() as connection:
+            receiver = self._client.events.Receiver(connection, handlers={"*": self.events.append})
+            while not self._over:
+                try:
+                    receiver.capture(limit=None, timeout=0.5, wakeup=False)
+                except TimeoutError:
+                    continue
+                except (OSError, redis_sync.RedisError):
+                    return  # the server is gone, as at the end of the run
