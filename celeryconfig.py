@@ -31,10 +31,10 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 # One message for each running task: a prefetched one waits where no other worker can take it, and its time runs.
 worker_prefetch_multiplier = 1
-# After a lost connection, too: with the reduction, a worker would come back at a share of its concurrency.
+# Otherwise a worker would come back from a lost connection at a share of its concurrency.
 worker_enable_prefetch_count_reduction = False
-# Running attempts go on when the connection drops: each holds a lease, so the redelivered copy is refused, and an answer
-# that is paid for is not thrown away.
+# Running attempts go on when the connection drops: each holds a lease, so the redelivered copy is refused, and an
+# answer that is paid for is not thrown away.
 worker_cancel_long_running_tasks_on_connection_loss = False
 # Plain callers may name any queue; ours are declared below.
 task_create_missing_queues = True

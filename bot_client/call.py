@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bot_client.interface import Client
     from bot_client.status import CallStatus
     from understudy.contracts.kind import Kind
+    from understudy.state.record import Record
 
 End: TypeAlias = AnyOutcome | UnderstudyError
 """How a call ended for this client: its outcome, or why there is none to be had."""
@@ -81,6 +82,16 @@ class Call(Generic[ResultT]):
 
     def __repr__(self) -> str:
         return f"<Call {self.kind} {self._id}{' (ended)' if self.done() else ''}>"
+
+
+def end_of(record: Record) -> End:
+    """How a call ended, from its record."""
+    try:
+        return record.parsed_outcome()
+    except ValidationError:  # not repeated: it holds what the record holds
+        return VersionMismatch(
+            f"The outcome of call {record.id} cannot be read by this version: update the older side."
+        )
 
 
 def typed_outcome(kind: Kind, end: End) -> Outcome[Any]:

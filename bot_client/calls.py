@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from bot_client.call import conflict
+from bot_client.call import conflict, end_of
 from bot_client.order import Reading
 from bot_client.publisher import Message
 from bot_client.tracked import SILENT_S, Tracked
@@ -125,7 +125,7 @@ class Calls:
             try:
                 self.end(tracked, AnyOutcome.model_validate_json(event.data))
             except ValidationError:  # written by another version; the record says more about it
-                reading = Reading.LOOK
+                tracked.order.ended, reading = False, Reading.LOOK
         if reading is Reading.LOOK:
             self.look_soon(tracked)
 
@@ -169,6 +169,8 @@ class Calls:
                 await self.look([t for t in self._open.values() if everything or t in self._soon or t.is_late])
             except (RedisError, OSError) as error:
                 logger.debug("look_failed calls=%d error=%s", len(self._open), type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - one record that cannot be read must not end the watch
+                logger.error("look_failed calls=%d error=%s", len(self._open), type(error).__name__)
 
     async def look(self, calls: Sequence[Tracked]) -> None:
         """Hold calls against the ledger: ended, they end here; missing, they are opened again."""
@@ -186,7 +188,7 @@ class Calls:
             for few in _chunks(over, PER_READ):
                 for tracked, record in zip(few, await self._ledger.records([t.id for t in few]), strict=True):
                     if record is not None and record.has_ended:
-                        self.end(tracked, record.parsed_outcome())
+                        self.end(tracked, end_of(record))
             await asyncio.gather(*(self._open_again(t) for t, (_, state) in states.items() if state is None))
             self._soon.difference_update(some)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
-from bot_client.call import Call, conflict, unknown
+from bot_client.call import Call, conflict, end_of, unknown
 from bot_client.calls import Calls
 from bot_client.draft import new_call, recorded_call
 from bot_client.inbox import Inbox
@@ -22,13 +23,14 @@ from bot_client.turnstile import Turnstile
 from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.ending import end_tasks
 from understudy.errors import DeadlineExceeded, Unavailable
-from understudy.providers import providers_from
+from understudy.providers import absent, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
 from understudy.state.controls import Controls
 from understudy.state.health import Health
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
+from understudy.state.lua import source
 from understudy.state.record import CANCELLED, DONE, FAILED
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from understudy.contracts.kind import Kind
     from understudy.state.ledger import Reply
     from understudy.state.record import Record
+
+logger = logging.getLogger("understudy.client")
 
 GIVE_UP_S = 1.0
 """How long a cancelled task waits for its call to be cancelled; that goes on without it."""
@@ -84,6 +88,8 @@ class Understudy(Client):
         if self._state != "new":
             raise RuntimeError("An Understudy is started once; make another.")
         self._state = "started"
+        for sentence in absent(self._settings):
+            logger.info("%s", sentence)
         keys = Keys(self._settings.understudy_prefix)
         self._redis = redis_from(self._settings, reply_s=ROUND_S, socket_connect_timeout=ROUND_S)
         self._health = Health(self._redis, keys, self._providers)
@@ -94,9 +100,8 @@ class Understudy(Client):
         self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put)
         self._inbox = Inbox(self._settings, keys.inbox(self._id), self._calls.deliver, self._calls.look_at_all)
         self._calls.inbox = self._inbox
-        self._publisher.start()
         try:
-            await asyncio.to_thread(self._publisher.wait_ready, READY_S)
+            await asyncio.to_thread(self._prepare)
         except BaseException:
             self._publisher.stop()
             raise
@@ -132,7 +137,7 @@ class Understudy(Client):
                 policy = policy_of(kind, record.options)
                 self._calls.known(tracked, kind, new, policy, left_ms=left_ms, floor=record.created)
                 if record.has_ended:
-                    self._calls.end(tracked, record.parsed_outcome())
+                    self._calls.end(tracked, end_of(record))
         except BaseException:
             self._calls.release(tracked)
             raise
@@ -170,12 +175,15 @@ class Understudy(Client):
         seconds = self._settings.understudy_forced_s if for_s is None else for_s
         with _redis():
             await self._controls.force(provider.name, who=who, why=why, for_s=seconds)
+        self._opener.forget_health()
 
     async def unforce(self) -> bool:
         """Take the forced provider back; whether there was one."""
         self._require_started()
         with _redis():
-            return await self._controls.unforce()
+            was_forced = await self._controls.unforce()
+        self._opener.forget_health()
+        return was_forced
 
     async def clear_health(self, name: str | None = None) -> None:
         """Take a provider's health for good again, or everybody's; see `Client.clear_health`."""
@@ -184,6 +192,14 @@ class Understudy(Client):
         with _redis():
             for provider in chosen:
                 await self._health.clear(provider)
+        self._opener.forget_health()
+
+    def _prepare(self) -> None:
+        """What takes milliseconds and would hold up the first call."""
+        for script in ("open", "snapshot"):
+            source(script)
+        self._publisher.start()
+        self._publisher.wait_ready(READY_S)
 
     async def _turn(self) -> None:
         self._require_started()
@@ -192,8 +208,11 @@ class Understudy(Client):
     async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]:
         policy = policy_of(kind, options)
         require_provider(self._providers, policy)
-        new = new_call(kind, request, options, self._id)
-        if len(new.request) > LARGE:
+        text = request.model_dump_json(exclude_defaults=True)
+        if len(text) > LARGE:
+            await asyncio.sleep(0)
+        new = new_call(kind, request, text, options, self._id)
+        if len(text) > LARGE:
             await asyncio.sleep(0)
         tracked = self._calls.hold(new.id)
         opening = self._opener.open(new, policy)

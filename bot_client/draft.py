@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from understudy.state.record import Record
 
 
-def new_call(kind: Kind, request: BaseModel, options: CallOptions, inbox: str) -> NewCall:
-    """A call that is asked for the first time; its provider is chosen when it is opened."""
+def new_call(kind: Kind, request: BaseModel, text: str, options: CallOptions, inbox: str) -> NewCall:
+    """A call that is asked for the first time; its provider is chosen when it is opened.
+
+    Args:
+        text: the request as JSON, without the fields that hold their default.
+    """
     return NewCall(
         id=call_id_for(kind.name, options.key) if options.key else new_call_id(),
         kind=kind.name,
-        request=request.model_dump_json(exclude_defaults=True),
+        request=text,
         rhash=request_hash(kind.name, request),
         opts=options.model_dump_json(exclude_defaults=True),
         provider="",

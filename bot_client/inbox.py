@@ -24,7 +24,7 @@ BLOCK_MS = 2_000
 REPLY_S = BLOCK_MS / 1000 + 2
 """A connection that stays silent for longer is given up."""
 
-PER_READ = 32
+PER_READ = 16
 """Entries of one read: delivering one takes about 0.1 ms of the loop's time."""
 
 FIRST = "0-0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ ROUND_S = 0.8
 SNAPSHOT_S = 0.2
 """How old the view of the providers' health may be."""
 
-MAX_CALLS, MAX_CHARS = 24, 300_000
+MAX_CALLS, MAX_CHARS = 12, 300_000
 """Of one round trip: more of it would hold up the event loop while it is packed."""
 
 
@@ -63,6 +63,10 @@ class Opener:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return wanted
+
+    def forget_health(self) -> None:
+        """Read the providers' health anew for the next call: it was changed just now."""
+        self._seen = None
 
     async def aclose(self) -> None:
         """Refuse what still waits, and let what is on its way come back."""
@@ -101,7 +105,7 @@ class Opener:
         seen = await self._snapshot()
         text, lua = source("open"), self._ledger.lua
         sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        encoded = [lua.encode(asdict(_placed(one, self._health, seen))) for one in batch]
+        encoded = [lua.encode(_placed(one, self._health, seen)) for one in batch]
         for one in batch:
             one.sent = True
         rows = await self._round(sha, encoded)
@@ -139,10 +143,10 @@ class Opener:
                 )
 
 
-def _placed(wanted: Opening, health: Health, seen: Snapshot) -> NewCall:
-    """The call with its provider and queue."""
+def _placed(wanted: Opening, health: Health, seen: Snapshot) -> dict[str, Any]:
+    """The arguments of `open`: the call with its provider and queue."""
     new, policy = wanted.new, wanted.policy
     deadline = new.deadline or seen.now + (new.deadline_ms or 0)
     name = opening(health.providers, seen, policy, deadline_ms=deadline)
     provider = next(p for p in health.providers if p.name == name)
-    return replace(new, provider=provider.name, queue=policy.queue(provider))
+    return {**vars(new), "provider": provider.name, "queue": policy.queue(provider)}

@@ -75,7 +75,9 @@ def _blocking(
     """The method as one that returns when its coroutine has ended, with the same arguments."""
 
     def wait(self: Understudy, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.run(method(self._client, *args, **kwargs))
+        # The client's own: what is given here is often abstract.
+        own: Callable[P, Coroutine[Any, Any, R]] = getattr(self._client, method.__name__)
+        return self.run(own(*args, **kwargs))
 
     wait.__name__ = wait.__qualname__ = method.__name__
     wait.__doc__ = f"Blocks; otherwise as `Client.{method.__name__}`."
@@ -120,6 +122,7 @@ class Understudy:
         if self._loop is None or self._thread is None or self._loop.is_closed():
             return
         self.run(self._client.aclose())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-PER_TURN = 16
+PER_TURN = 8
 """One beginning takes about 0.1 ms of the loop's time."""
 
 

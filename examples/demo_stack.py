@@ -57,11 +57,15 @@ class Endpoint:
 
 
 class DemoStack:
-    """Redis, workers and stand-ins that end with this process, however this one ends."""
+    """Redis, workers and stand-ins that end with this process, however this one ends.
 
-    def __init__(self) -> None:
+    Args:
+        report: what the stack said of itself; its process gives it when it is ready.
+    """
+
+    def __init__(self, report: dict[str, Any] | None = None) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._report: dict[str, Any] = {}
+        self._report = report or {}
 
     @property
     def env(self) -> dict[str, str]:

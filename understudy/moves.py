@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from understudy.contracts.call import Reason
-from understudy.routing import HOPELESS, Choice, Policy, choose
+from understudy.contracts.call import Reason, Spend
+from understudy.routing import HOPELESS, Choice, Policy, choose, pays_at
 from understudy.state.health import OPEN, Snapshot
 from understudy.state.record import QUEUED, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from understudy.providers import Provider
 
@@ -34,15 +34,26 @@ class To:
 
 @dataclass(frozen=True)
 class Park:
-    """The call waits; a new round asks all providers anew."""
+    """The call waits.
+
+    Args:
+        for_ms: until somebody may take it.
+        anew: a new round begins: providers that were tried and may be asked again, each after so many milliseconds.
+    """
 
     for_ms: int
-    new_round: bool = False
+    anew: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stay:
-    """The call stays where it is queued."""
+    """The call stays where it is queued.
+
+    Args:
+        look_ms: it is to be looked at again after this time at the latest.
+    """
+
+    look_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,44 +113,49 @@ def next_move(
         not_before=record.not_before,
         queued_at=record.provider if queued else None,
     )
-    if choice.provider:
+    if choice.provider and _goes(record, choice, queued=queued):
         if left_ms < MIN_LEFT_MS and not queued:
             return End(Reason.DEADLINE)
-        return _to(record, choice.provider, choice, queued=queued)
+        why = choice.passed_over.get(record.provider, "waited") if queued else choice.why
+        return To(choice.provider, why)
     if queued:
-        return Stay()
-    if choice.earliest_ms is not None:
-        # never beyond the deadline: a call whose only provider is out for longer fails now, and says so
-        if choice.earliest_ms + MIN_LEFT_MS < record.deadline:
-            return Park(max(choice.earliest_ms - seen.now, MIN_LEFT_MS))
-        return End(Reason.NO_PROVIDER)
-    if choice.why == "no_workers":
-        return Park(min(LOOK_AGAIN_MS, left_ms))
-    return _another_round(record, providers, seen, policy, left_ms, may_retry=may_retry)
+        return _stay(record, providers, seen, policy)
+    tried_ones = [p for p in providers if p.name in tried and policy.allows(p)]
+    return _wait(record, tried_ones if may_retry else (), seen, policy, choice)
 
 
-def _to(record: Record, chosen: str, choice: Choice, *, queued: bool) -> Move:
+def _goes(record: Record, choice: Choice, *, queued: bool) -> bool:
+    """For waiting, each provider is left once at most; a queue that nobody works on is left each time."""
     if not queued:
-        return To(chosen, choice.why)
-    if chosen == record.provider or chosen in record.left:
-        return Stay()  # for waiting, each provider is left once at most
-    return To(chosen, choice.passed_over.get(record.provider, "waited"))
+        return True
+    if choice.provider == record.provider:
+        return False
+    return record.provider not in record.left or choice.passed_over.get(record.provider) == "no_workers"
 
 
-def _another_round(
-    record: Record,
-    providers: Sequence[Provider],
-    seen: Snapshot,
-    policy: Policy,
-    left_ms: int,
-    *,
-    may_retry: bool,
-) -> Move:
-    """Every allowed provider was tried: all of them once more, after a pause that doubles."""
-    again = [p for p in providers if policy.allows(p) and not _hopeless(p, record, seen)]
+def _stay(record: Record, providers: Sequence[Provider], seen: Snapshot, policy: Policy) -> Stay:
+    """A call that defers is looked at when it may pay, for that is the last chance to move it."""
+    if policy.spend is not Spend.DEFER:
+        return Stay()
+    when = pays_at(providers, seen, policy, deadline_ms=record.deadline)
+    return Stay(when - seen.now if when is not None and when > seen.now else None)
+
+
+def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: Policy, choice: Choice) -> Move:
+    """Until one that was not tried may be asked, or those that were tried may be asked anew, after a pause that doubles."""
+    left_ms = record.deadline - seen.now
+    times = [] if choice.earliest_ms is None else [choice.earliest_ms - seen.now]
     pause = ROUND_MS * 2**record.rounds
-    if may_retry and again and pause + MIN_LEFT_MS < left_ms:
-        return Park(pause, new_round=True)
+    live = [p for p in tried if seen.queue(policy.queue(p)).concurrency and not _hopeless(p, record, seen)]
+    anew = {p.name: pause for p in live}
+    if anew:
+        times.append(pause)
+    # never beyond the deadline: a call whose only provider is out for longer fails now, and says so
+    times = [ms for ms in times if ms + MIN_LEFT_MS < left_ms]
+    if times:
+        return Park(max(min(times), MIN_LEFT_MS), anew if pause + MIN_LEFT_MS < left_ms else {})
+    if choice.earliest_ms is None and choice.why == "no_workers":
+        return Park(min(LOOK_AGAIN_MS, left_ms))
     return End(Reason.NO_PROVIDER)
 
 

@@ -7,7 +7,7 @@ and (e) can answer in the time left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Spend
@@ -110,6 +110,7 @@ def choose(
     later: list[int] = []
     late: list[tuple[int, str]] = []
     candidates: list[Provider] = []
+    busy = False  # a free provider that is well will take this batch row, if not yet
     for provider in _ordered(providers, seen):
         name = provider.name
         if not policy.allows(provider):
@@ -123,6 +124,9 @@ def choose(
             if when > seen.now:
                 passed[name] = _closed_why(provider, seen, policy)
                 later.append(when)
+                busy |= policy.batch and not provider.paid and seen.breaker(name).state != OPEN
+            elif busy and provider.paid:
+                passed[name] = "deferred"
             elif _defers(provider, seen, policy, left_ms):
                 passed[name] = "deferred"
                 later.append(_pay_at(provider, seen, policy, deadline_ms))
@@ -148,7 +152,8 @@ def opening(providers: Sequence[Provider], seen: Snapshot, policy: Policy, *, de
     if choice.provider:
         return choice.provider
     allowed = [p for p in _ordered(providers, seen) if policy.allows(p)]
-    live = [p for p in allowed if seen.queue(policy.queue(p)).concurrency]
+    left_ms = deadline_ms - seen.now
+    live = [p for p in allowed if seen.queue(policy.queue(p)).concurrency and not _defers(p, seen, policy, left_ms)]
     return next((p.name for p in live or allowed), None)
 
 
@@ -163,9 +168,17 @@ def kept_back_ms(
 ) -> int:
     """The time to leave for the next provider should the current one fail; 0 where there is none."""
     rest = [*tried, current]
+    if policy.spend is Spend.DEFER:  # near the deadline, which is what time is kept for, it pays
+        policy = replace(policy, spend=Spend.ALLOW)
     choice = choose(providers, seen, policy, deadline_ms=seen.now + left_ms, tried=rest)
     following = next((p for p in providers if p.name == choice.provider), None)
     return _kept_back_ms(following, seen, policy, left_ms) if following else 0
+
+
+def pays_at(providers: Sequence[Provider], seen: Snapshot, policy: Policy, *, deadline_ms: int) -> int | None:
+    """When a call that defers may first go to a paid provider, in Redis milliseconds; None where it never may."""
+    paid = [p for p in providers if p.paid and policy.allows(p)]
+    return min((_pay_at(p, seen, policy, deadline_ms) for p in paid), default=None)
 
 
 def _ordered(providers: Sequence[Provider], seen: Snapshot) -> list[Provider]:

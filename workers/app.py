@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None, hooks_factory: HooksFactory | N
     Raises:
         SettingsError: a setting is wrong.
     """
-    import celeryconfig  # here, because it reads the settings
+    import celeryconfig  # noqa: PLC0415 - it reads the settings
 
     app = Celery("understudy", task_cls="workers.base_task:CallTask")
     app.config_from_object(celeryconfig)

@@ -9,7 +9,7 @@ from celery import Task
 from workers.privacy import HIDDEN
 
 
-class CallTask(Task):  # type: ignore[misc]
+class CallTask(Task):
     """A task whose message is acknowledged when it has ended, and whose arguments and result are shown to nobody."""
 
     Request = "workers.request:Request"

@@ -9,7 +9,7 @@ from celery import bootsteps
 from workers.hooks import call, hooks_of
 
 
-class Announce(bootsteps.StartStopStep):  # type: ignore[misc]
+class Announce(bootsteps.StartStopStep):
     """Calls the hooks as the consumer starts and stops, also around each loss of the broker's connection."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -20,10 +20,12 @@ class Announce(bootsteps.StartStopStep):  # type: ignore[misc]
         self.announced = False
 
     def start(self, consumer: Any) -> None:
+        """The connection is there, and the queues are declared."""
         self.announced = True
         announce(consumer)
 
     def stop(self, consumer: Any) -> None:
+        """The connection is lost, or the worker ends."""
         if self.announced:
             self.announced = False
             call(hooks_of(consumer.app).on_consumer_stopped)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 from celery.exceptions import BackendError, InvalidTaskError, NotRegistered
@@ -20,6 +19,9 @@ from workers.bootsteps import announce
 from workers.events import use_dispatcher
 from workers.message import fault_of, task_id, task_name
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 logger = get_logger(__name__)
 
 RECONNECT_S = 3
@@ -28,11 +30,13 @@ RECONNECT_S = 3
 _SPEAKABLE = re.compile(r"[\w.:-]{1,100}")
 
 
-class Consumer(CeleryConsumer):  # type: ignore[misc]
+class Consumer(CeleryConsumer):
     """A consumer that refuses what is no task message: logged without its text, stored as a failure of its own id."""
 
-    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
-        default_steps = [*CeleryConsumer.Blueprint.default_steps, "workers.bootsteps:Announce"]
+    class Blueprint(CeleryConsumer.Blueprint):
+        """Celery's steps and ours."""
+
+        default_steps = (*CeleryConsumer.Blueprint.default_steps, "workers.bootsteps:Announce")
 
     def __init__(self, *args: Any, app: Celery, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         control.install()
@@ -41,7 +45,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         super().__init__(*args, app=app, worker_options={**(worker_options or {}), "without_gossip": True}, **kwargs)
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Connect to the broker, and try again for as long as it takes; Celery would wait up to 30 s between two tries."""
+        """Connect to the broker, trying for as long as it takes; Celery would pause up to 30 s between two tries."""
 
         def on_error(error: Exception, interval_s: float) -> None:
             logger.error("Cannot connect to %s: %s; trying again in %.0f s", conn.as_uri(), error, interval_s)
@@ -53,12 +57,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         return connected
 
     def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
+        """Celery's handler of messages, behind our checks."""
         handle = super().create_task_handler(**options)
 
         def on_task_received(message: Any) -> None:
             try:
                 payload = message.payload
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a body may break any decoder in any way
                 return self.on_decode_error(message, error)
             fault = fault_of(message.headers, payload)
             if fault:
@@ -73,6 +78,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         return on_task_received
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Refuse a body that cannot be read."""
         if isinstance(exc, ContentDisallowed):
             fault = "The content type must be application/json."
         else:
@@ -80,14 +86,18 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._refuse(message, fault, error=exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Refuse what names no task."""
         self._refuse(message, "The message names no task.", body)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Refuse what Celery itself found wrong."""
         if isinstance(exc, ContentDisallowed):
             return self.on_decode_error(message, exc)
         self._refuse(message, "The message cannot be used as a task.", body, exc)
+        return None
 
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
+        """Refuse a task that this worker does not have; as with Celery, it fails as NotRegistered."""
         payload = message.payload
         name, id_ = task_name(message.headers, payload), task_id(message.headers, payload)
         shown = name if name and _SPEAKABLE.fullmatch(name) else "(no speakable name)"
@@ -97,10 +107,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=id_)
 
     def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
+        """Consume one queue more, and say so."""
         super().add_task_queue(queue, *args, **options)
         announce(self)
 
     def cancel_task_queue(self, queue: str) -> None:
+        """Consume one queue less, and say so."""
         super().cancel_task_queue(queue)
         announce(self)
 
@@ -132,7 +144,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         )
         try:
             self.app.backend.mark_as_failure(id_, error, request=request)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - the worker lives without it
             logger.error("Could not store the failure of a refused message: %s", type(failure).__name__)
         if self.event_dispatcher:
             self.event_dispatcher.send("task-failed", uuid=id_, exception=f"{type(error).__name__}()")

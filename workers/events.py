@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery
 from celery.events.dispatcher import EventDispatcher
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 QUIET_S = 10.0
 """How long events are kept back after one could not be sent: each try may block for the broker's socket timeout."""
@@ -16,7 +18,7 @@ KEPT = 10_000
 """How many events are kept for the time when the broker is back; the oldest go first."""
 
 
-class Dispatcher(EventDispatcher):  # type: ignore[misc]
+class Dispatcher(EventDispatcher):
     """Tries each event once.
 
     Celery repeats a heartbeat until it gets through, in the thread that consumes: with a broker that hangs, the worker
@@ -26,9 +28,9 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._quiet_until = 0.0
         super().__init__(*args, **kwargs)
-        self._outbound_buffer = deque(maxlen=KEPT)
+        self._outbound_buffer: deque[tuple[Any, str]] = deque(maxlen=KEPT)
 
-    def _publish(self, event: Any, producer: Any, routing_key: str, retry: bool = False, **_: Any) -> None:
+    def _publish(self, event: Any, producer: Any, routing_key: str, **_: Any) -> None:
         if monotonic() < self._quiet_until:
             self._outbound_buffer.append((event, routing_key))
             return

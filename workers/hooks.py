@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from celery.utils.log import get_logger
 
-from workers.loop import LoopThread
+if TYPE_CHECKING:
+    from workers.loop import LoopThread
 
 logger = get_logger(__name__)
 
@@ -68,6 +69,6 @@ def call(hook: Callable[..., object], *args: object) -> object:
     """Call a hook; its exception is logged by type and goes no further, so that it cannot stop the consumer."""
     try:
         return hook(*args)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a hook is foreign code
         logger.error("A worker hook failed: %s", type(error).__name__)
         return None

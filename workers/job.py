@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +13,8 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded, Time
 from celery.utils.log import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
     from workers.loop import LoopThread
 
 T = TypeVar("T")
@@ -139,29 +140,25 @@ class Job:
             outcome.set_exception(self._translated(error))
 
     def _translated(self, error: BaseException | None) -> BaseException:
-        """What the thread is to raise for what the coroutine raised."""
+        """What the thread is to raise for what the coroutine raised; None stands for a value that came too late."""
         cancelled = isinstance(error, asyncio.CancelledError)
-        if self.reason is None:
-            return RuntimeError("the coroutine of the job was cancelled from within") if cancelled else _known(error)
-        if self.reason == TERMINATED:
+        if error is None or self.reason == TERMINATED:
             return self._error(TERMINATED)
+        if self.reason is None:
+            return RuntimeError("the coroutine of the job was cancelled from within") if cancelled else error
         if isinstance(error, _DELIBERATE) or (self.reason == SOFT_LIMIT and not cancelled):
-            return _known(error)
+            return error
         return self._error(self.reason)
 
     def _error(self, reason: str) -> BaseException:
+        error: BaseException = JobAborted(reason)
         if reason == SOFT_LIMIT:
-            return SoftTimeLimitExceeded(self.soft_limit_s)
-        if reason == HARD_LIMIT:
-            return TimeLimitExceeded(self.hard_limit_s)
-        return JobAborted(reason)
+            error = SoftTimeLimitExceeded(self.soft_limit_s)
+        elif reason == HARD_LIMIT:
+            error = TimeLimitExceeded(self.hard_limit_s)
+        return error
 
 
 def current_job() -> Job | None:
     """The job that this thread works on, or None."""
     return getattr(_here, "job", None)
-
-
-def _known(error: BaseException | None) -> BaseException:
-    assert error is not None
-    return error

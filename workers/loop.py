@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workers.job import SHUTDOWN, current_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -43,7 +46,7 @@ class LoopThread:
 
     def start(self) -> None:
         """Start the thread and make this the loop of the process."""
-        global _current
+        global _current  # noqa: PLW0603 - one loop for each process
         if self.running:
             raise RuntimeError("the loop is already running")
         loop = asyncio.new_event_loop()
@@ -56,14 +59,12 @@ class LoopThread:
 
     def stop(self) -> None:
         """Cancel what still runs with "shutdown", wait a bounded time for it, and end the thread."""
-        global _current
+        global _current  # noqa: PLW0603 - one loop for each process
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(STOP_S)
-        except TimeoutError:
-            pass
         self._loop = None
         loop.call_soon_threadsafe(loop.stop)
         thread.join(STOP_S)
@@ -85,9 +86,10 @@ class LoopThread:
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run `coro` on the loop and block until it ends.
 
-        In a job of the pool, an abort cancels the coroutine with a message: "terminated", "soft_limit", "hard_limit" or
-        "shutdown". If it returns a value nevertheless, so does `run`, except after "terminated", where Celery has
-        announced the task as revoked already. A second coroutine of the same job meets the abort only if the first did not.
+        In a job of the pool, an abort cancels the coroutine with a message: "terminated", "soft_limit", "hard_limit"
+        or "shutdown". If it returns a value nevertheless, so does `run`, except after "terminated", where Celery has
+        announced the task as revoked already. A second coroutine of the same job meets the abort only if the first
+        did not.
 
         Raises:
             SoftTimeLimitExceeded, TimeLimitExceeded: a time limit ended it.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
 from itertools import count
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.thread import TaskPool as ThreadsPool
@@ -20,6 +19,9 @@ from workers.loop import LoopThread
 from workers.privacy import hide_user_text
 from workers.threads import DaemonThreads
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 logger = get_logger(__name__)
 
 DEFAULT_GRACE_S = 10.0
@@ -30,7 +32,7 @@ FINAL_HOOK_S = 5.0
 """How long the last hook may take."""
 
 
-class TaskPool(ThreadsPool):  # type: ignore[misc]
+class TaskPool(ThreadsPool):
     """Threads that wait for coroutines on one loop.
 
     A job's "pid" is its number in this pool, never a process.
@@ -42,15 +44,17 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
         self.loop = LoopThread()
         self._numbers = count(1)
         self._jobs: dict[int, Job] = {}
-        # Re-entrant: a cold shutdown stops the pool from a signal handler, on top of whatever the main thread was doing.
+        # Re-entrant: a cold shutdown stops the pool from a signal handler, on top of what the main thread was doing.
         self._changed = threading.Condition(threading.RLock())
         self._stopping = self._stopped = False
 
     def start(self) -> None:
+        """Start loop and hooks; threads come with the work."""
         super().start()
         self._does_debug = False  # or Celery logs the arguments of every task
 
     def on_start(self) -> None:
+        """Celery's hook: before anything is consumed."""
         hide_user_text()
         self.loop.start()
         worker_hooks.make_hooks(self.app).on_start(self.loop)
@@ -68,6 +72,7 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
         timeout: float | None = None,
         **_: Any,
     ) -> Job:
+        """Run `target`, Celery's tracer of one task, in a thread."""
         job = Job(
             next(self._numbers),
             soft_timeout or self.options.get("soft_timeout"),
@@ -90,7 +95,7 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
                     callback(returned)
             except JobAborted:
                 pass  # not acknowledged: a shutdown requeues it, a revoke has settled it
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
                 self._failed(error, error_callback)
             finally:
                 self._ended(job)
@@ -102,13 +107,14 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
         self.executor.submit(execute)
         return job
 
-    def terminate_job(self, pid: int, signal: object = None, reason: str = TERMINATED) -> None:
+    def terminate_job(self, pid: int, signal: object = None, reason: str = TERMINATED) -> None:  # noqa: ARG002
         """Cancel the coroutine of a job with `reason`; an unknown job is one that has ended."""
         job = self._jobs.get(pid)
         if job is not None:
             job.abort(reason)
 
     def on_close(self) -> None:
+        """Celery's hook: the shutdown begins."""
         if not self._stopping:
             self._stopping = True
             worker_hooks.call(worker_hooks.hooks_of(self.app).on_stopping)
@@ -132,6 +138,7 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
         self.loop.stop()
 
     def on_terminate(self) -> None:
+        """The end of a cold shutdown, which aborted the jobs before."""
         self.on_stop()
 
     def _get_info(self) -> dict[str, Any]:
@@ -173,16 +180,13 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
 
         As a lost worker, so that the message is requeued: a failure would be acknowledged.
         """
+        if not isinstance(error, Ignore | Reject | Retry):
+            error = WorkerLostError(f"the task was not concluded: {type(error).__name__}")
         try:
-            if not isinstance(error, Ignore | Reject | Retry):
-                raise WorkerLostError(f"the task was not concluded: {type(error).__name__}") from error
-            raise error
-        except Exception:
-            try:
-                if error_callback:
-                    error_callback(ExceptionInfo())
-            except Exception as second:
-                logger.error("A job could not be reported: %s", type(second).__name__)
+            if error_callback:
+                error_callback(ExceptionInfo((type(error), error, error.__traceback__)))
+        except Exception as second:  # noqa: BLE001 - as above
+            logger.error("A job could not be reported: %s", type(second).__name__)
 
     def _limit(self, job: Job, timeout_callback: Callable[..., Any] | None) -> None:
         """Arm the time limits; runs on the loop."""
@@ -202,7 +206,7 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
             self.loop.call_later(HAND_BACK_S, self._overdue, job, timeout_callback)
 
     def _overdue(self, job: Job, timeout_callback: Callable[..., Any] | None) -> None:
-        """Give up a job that blocks its thread past the hard limit: it fails now, and its late result counts no more."""
+        """Fail a job that blocks its thread past the hard limit; its late result counts no more."""
         if job.id in self._jobs and job.reason == HARD_LIMIT and timeout_callback:
             job.abandoned = True
             # Storing the failure is blocking work: not for the loop.
@@ -213,7 +217,7 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]
         if inspect.iscoroutine(last):
             try:
                 self.loop.submit(last).result(FINAL_HOOK_S)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a hook is foreign code
                 logger.error("The last worker hook failed: %s", type(error).__name__)
 
 

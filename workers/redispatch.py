@@ -105,7 +105,7 @@ class Redispatch:
             provider = self._context.by_name[move.provider]
             given |= {"to": provider.name, "queue": policy.queue(provider)}
         elif isinstance(move, Park):
-            given |= {"until_ms": move.for_ms, "new_round": move.new_round}
+            given |= {"until_ms": move.for_ms, "new_round": bool(move.anew), "not_before": move.anew}
         elif isinstance(move, End):
             attempts = [*record.attempts, *([attempt] if attempt else [])]
             outcome = failed_outcome(
@@ -140,7 +140,7 @@ class Redispatch:
         if isinstance(move, To):
             log.info("call moved on", to=move.provider, **said)
         elif isinstance(move, Park):
-            log.info("call waits", for_ms=move.for_ms, new_round=move.new_round, **said)
+            log.info("call waits", for_ms=move.for_ms, new_round=bool(move.anew), **said)
         elif isinstance(move, End):
             log.warning("call ended without an answer", reason=move.reason.value, **said)
 

@@ -11,7 +11,7 @@ from workers.job import SHUTDOWN
 from workers.privacy import HIDDEN, event_fields
 
 
-class Request(CeleryRequest):  # type: ignore[misc]
+class Request(CeleryRequest):
     """A request whose arguments, result and exceptions appear in no event, log or inspection."""
 
     def __init__(self, message: Any, **options: Any) -> None:
@@ -20,12 +20,13 @@ class Request(CeleryRequest):  # type: ignore[misc]
         self._argsrepr = self._kwargsrepr = HIDDEN
         self._request_dict["argsrepr"] = self._request_dict["kwargsrepr"] = HIDDEN
 
-    def info(self, safe: bool = False) -> dict[str, Any]:
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
         """What `inspect active` and its like show: always the form without arguments."""
         shown: dict[str, Any] = super().info(safe=True)
         return shown
 
-    def send_event(self, type: str, **fields: Any) -> None:
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's name
+        """Send an event about this task without what users wrote."""
         super().send_event(type, **event_fields(fields))
 
     def revoked(self) -> bool:

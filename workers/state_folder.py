@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 LOCK = "lock"
 THROWAWAY = "throwaway-"
 
+TRIES = 5
+"""Another stack that clears up may take a folder away in the moment between its making and its locking."""
+
 
 class StateFolder:
     """A folder under lock and key; the lock goes with the process that holds it, however that ends.
@@ -28,7 +31,6 @@ class StateFolder:
     def __init__(self, path: Path, *, throwaway: bool = False) -> None:
         self.path = path.absolute()
         self._throwaway = throwaway
-        self._made_parent = False
         self._lock: int | None = None
 
     @classmethod
@@ -47,15 +49,18 @@ class StateFolder:
         Raises:
             SettingsError: another stack has it, or it cannot be written.
         """
-        try:
-            self._made_parent = not self.path.parent.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.path)
-        except OSError as error:
-            raise SettingsError(f"The folder {self.path} cannot be used: {error.strerror}.") from None
-        if self._lock is None:
-            raise SettingsError(f"Another stack is running with its state in {self.path}: end that one first.")
-        return self
+        for last in [False] * (TRIES - 1) + [True]:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock = _lock(self.path)
+            except FileNotFoundError:
+                if last:
+                    raise SettingsError(f"The folder {self.path} vanishes as soon as it is made.") from None
+            except OSError as error:
+                raise SettingsError(f"The folder {self.path} cannot be used: {error.strerror}.") from None
+            if self._lock is not None:
+                return self
+        raise SettingsError(f"Another stack is running with its state in {self.path}: end that one first.")
 
     def give_back(self) -> None:
         """Unlock it, and remove what is to be thrown away."""
@@ -63,9 +68,8 @@ class StateFolder:
             return
         if self._throwaway:
             shutil.rmtree(self.path, ignore_errors=True)
-            if self._made_parent:
-                with suppress(OSError):  # others use it meanwhile
-                    self.path.parent.rmdir()
+            with suppress(OSError):  # others have theirs beside it
+                self.path.parent.rmdir()
         os.close(self._lock)
         self._lock = None
 
@@ -81,4 +85,8 @@ def _lock(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
-    return lock
+    if os.fstat(lock).st_nlink:
+        return lock
+    # Whoever had it has removed it, with the folder.
+    os.close(lock)
+    return None

@@ -29,7 +29,7 @@ class Message(virtual.Message):
     def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
         try:
             super().__init__(payload, channel=channel, **kwargs)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a body may break any decoder in any way
             fault = sys.exc_info()
             super().__init__({**payload, "body": None}, channel=channel, **kwargs)
             self._raw = payload
@@ -37,18 +37,17 @@ class Message(virtual.Message):
             self.errors.append(fault)
 
 
-class _Hardened:
-    """What both Redis channels need; mixed in before kombu's class."""
+class _Hardened(kombu_redis.Channel):
+    """What both Redis channels need."""
 
     Message = Message
-    connection: Any
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
         # kombu closes a channel by taking its connection, or that one's client, away; whoever still acknowledges or
         # requeues on it would meet an AttributeError, which Celery takes for a bug and exits.
         if getattr(self.connection, "client", None) is None:
             raise RedisConnectionError("the channel is closed")
-        return super()._get_pool(asynchronous)  # type: ignore[misc]
+        return super()._get_pool(asynchronous)
 
     def _brpop_read(self, **options: Any) -> bool:
         try:
@@ -66,14 +65,14 @@ class _Hardened:
             if entry is None:
                 logger.error("Dropped an entry of %s bytes from queue %s: it is no message", len(reply[1]), queue)
             else:
-                self.connection._deliver(entry, queue)
+                self.connection._deliver(entry, queue)  # noqa: SLF001 - as kombu's channel does
             return True
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
-        cancelled = super()._basic_cancel(consumer_tag)  # type: ignore[misc]
+        cancelled = super()._basic_cancel(consumer_tag)
         if self._in_poll and not self.active_queues:
             # The last BRPOP may still pop a message, which would wait in the socket until the worker has drained: read
             # it now (within a second), which puts the message back.
@@ -86,7 +85,7 @@ class _Hardened:
         return cancelled
 
     def _handle_message(self, client: Any, response: Any) -> dict[str, Any]:
-        shown: dict[str, Any] = super()._handle_message(client, response)  # type: ignore[misc]
+        shown: dict[str, Any] = super()._handle_message(client, response)
         if bytes_to_str(shown["type"]).endswith("message") and read_entry(shown["data"] or b"") is None:
             logger.error("Dropped a broadcast that is no message")
             shown["data"] = None
@@ -105,11 +104,11 @@ class _Hardened:
                 (pipe.lpush if leftmost else pipe.rpush)(key, text)
         except self.connection_errors:
             raise  # ends the transaction, which would otherwise remove the message
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as kombu does
             logger.critical("Could not requeue a message: %s", type(error).__name__)
 
 
-class Channel(_Hardened, kombu_redis.Channel):
+class Channel(_Hardened):
     """A channel to one Redis."""
 
 
@@ -133,4 +132,4 @@ def register() -> None:
     """Make kombu use these transports for Redis URLs; twice does no harm."""
     kombu.transport.TRANSPORT_ALIASES.update(ALIASES)
     for alias in ALIASES:
-        kombu.transport._transport_cache.pop(alias, None)
+        kombu.transport._transport_cache.pop(alias, None)  # noqa: SLF001 - it has no other way to forget

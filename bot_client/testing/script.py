@@ -151,11 +151,18 @@ class Script:
 
     def hold(self, kind: str, answer: Answer | None = None) -> None:
         """The next call of a kind does not end before it is released; it then gets the answer, or the standing one."""
-        self._plan(kind, Plan(answer or self._always[kind].answer, held=True), always=False)
+        self._plan(kind, Plan(answer or self._standing(kind).answer, held=True), always=False)
 
     def plan(self, kind: str) -> Plan:
         """Take what becomes of the next call of a kind."""
-        return self._next[kind].popleft() if self._next[kind] else self._always[kind]
+        return self._next[kind].popleft() if self._next[kind] else self._standing(kind)
+
+    def _standing(self, kind: str) -> Plan:
+        """What an unscripted call gets; of a kind that was added, its degraded answer, or none before one is given."""
+        answer = KINDS[kind].degraded
+        if kind not in self._always and answer is None:
+            raise LookupError(f'{kind} has no standing answer: give one with answer("{kind}", ..., always=True)')
+        return self._always.get(kind) or Plan(answer)
 
     def _plan(self, kind: str, plan: Plan, *, always: bool) -> None:
         if kind not in KINDS:

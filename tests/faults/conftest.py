@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def shared_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     """One stack for all tests of this process that leave Redis alone."""
     # An attempt outlasts a frozen worker's lease; a shutdown that a test waits for.
-    settings = {"OLLAMA_TIMEOUT": "40", "UNDERSTUDY_SHUTDOWN_GRACE_S": "3"}
-    with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, **settings) as stack:
+    more = {"OLLAMA_TIMEOUT": "40", "UNDERSTUDY_SHUTDOWN_GRACE_S": "3"}
+    with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, settings=more) as stack:
         yield stack
 
 

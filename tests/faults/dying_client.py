@@ -8,27 +8,21 @@ import signal
 from typing import TYPE_CHECKING
 
 from bot_client import Understudy
-from bot_client.publisher import Publisher
 
 if TYPE_CHECKING:
     from bot_client.publisher import Message
 
 
-class Deadly(Publisher):
-    """Ends the process instead of publishing."""
-
-    def put(self, message: Message) -> None:
-        """Print the id and die, as by a power cut."""
-        print(message.call_id, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+def die(message: Message) -> None:
+    """Print the id and die, as by a power cut."""
+    print(message.call_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def main() -> None:
     """Ask once."""
-    import bot_client.client
-
-    bot_client.client.Publisher = Deadly
     async with Understudy.from_settings() as llm:
+        llm._calls._publish = die
         await llm.moderate("asked by one who died", deadline_s=60)
 
 

@@ -16,14 +16,13 @@ from tests.support.worker import ROOT
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
-    from bot_client import Call, Understudy
+    from bot_client import Call, ModerationResult, Understudy
     from tests.support.stack import Stack
 
 LIMIT_S = 90.0
-pytestmark = pytest.mark.xdist_group("faults")
 
 
-async def submit(llm: Understudy, number: int) -> list[Call]:
+async def submit(llm: Understudy, number: int) -> list[Call[ModerationResult]]:
     """Calls that only ollama may answer, with time to be found."""
     return [
         await llm.submit("moderation", {"text": f"message {i}"}, deadline_s=80, spend="never") for i in range(number)

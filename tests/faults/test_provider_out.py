@@ -17,12 +17,11 @@ from workers.stand_in import Fate
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from bot_client import Outcome, Understudy
+    from bot_client import Call, ModerationResult, Outcome, Understudy
     from workers.local_redis import Flavour
 
 LIMIT_S = 60.0
 OLLAMA_TIMEOUT = 15 if SOAK else 2
-pytestmark = pytest.mark.xdist_group("faults-2")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +105,7 @@ async def test_an_outage_costs_few_requests_and_ends_by_itself(
     async with stack.client() as llm, stack.look() as look:
         stack.ollama.set_fate(fate)
         over = time.monotonic() + outage_s
-        calls = []
+        calls: list[Call[ModerationResult]] = []
         while time.monotonic() < over:
             calls.append(await llm.submit("moderation", {"text": f"message {len(calls)}"}))
             await asyncio.sleep(pace_s)  # the pace is part of what is tested

@@ -17,14 +17,12 @@ from workers.stand_in import Fate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bot_client import Call
+    from bot_client import Call, ModerationResult
     from workers.local_redis import Flavour
 
 DEADLINE_S = 30.0
 SLACK_S = 2.0
 """Of a machine that also starts things: the promise is deadline + 5 s."""
-
-pytestmark = pytest.mark.xdist_group("faults-2")
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def stack(
         yield stack
 
 
-async def end_of(call: Call, opened: float) -> tuple[str, float]:
+async def end_of(call: Call[ModerationResult], opened: float) -> tuple[str, float]:
     """How a call ended, and after how long."""
     try:
         await call.result()
@@ -54,9 +52,7 @@ async def test_calls_and_workers_outlive_an_outage_of_redis(stack: Stack, away_s
     pids = [worker.pid for worker in stack.workers.values()]
     async with stack.client() as llm:
         opened = time.monotonic()
-        calls = [
-            await llm.submit("moderation", {"text": f"message {i}"}, deadline_s=DEADLINE_S) for i in range(50)
-        ]
+        calls = [await llm.submit("moderation", {"text": f"message {i}"}, deadline_s=DEADLINE_S) for i in range(50)]
         ends = asyncio.gather(*(end_of(call, opened) for call in calls))
         await aeventually(lambda: stack.running("ollama") == 16)
         stack.redis.kill()
@@ -72,12 +68,13 @@ async def test_calls_and_workers_outlive_an_outage_of_redis(stack: Stack, away_s
             f"(limit {DEADLINE_S + 5:.0f} s)",
         )
 
-        async def consumed(queue: str) -> bool:
-            await llm.force_provider(queue, why="to see that its workers consume")
-            return (await llm.moderate("after", deadline_s=10)).provider == queue
-
         for queue in stack.providers:
-            await aeventually(lambda queue=queue: consumed(queue), limit_s=60)
+            await llm.force_provider(queue, why="to see that its workers consume")
+
+            async def consumed(queue: str = queue) -> bool:
+                return (await llm.moderate("after", deadline_s=10)).provider == queue
+
+            await aeventually(consumed, limit_s=60)
         figure("Redis back: both queues consumed again", f"within {time.monotonic() - back:.1f} s")
     assert [worker.pid for worker in stack.workers.values()] == pids
     assert all(worker.alive for worker in stack.workers.values())

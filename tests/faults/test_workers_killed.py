@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot_client import Quarantined
 from tests.support.figures import figure, sizes, spread
 from tests.support.polling import aeventually
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
-    from bot_client import Call
+    from bot_client import Call, ModerationResult, Outcome
     from tests.support.stack import Stack
 
 LIMIT_S = 90.0
-pytestmark = pytest.mark.xdist_group("faults")
 
 
-async def all_ended(calls: list[Call]) -> list:
+async def all_ended(calls: list[Call[ModerationResult]]) -> list[Outcome[ModerationResult]]:
     """Their outcomes; a call that failed raises."""
     return list(await asyncio.wait_for(asyncio.gather(*(call.result() for call in calls)), LIMIT_S))
 
@@ -83,24 +81,6 @@ async def test_calls_leave_a_queue_whose_workers_are_dead(stack: Stack, times: i
                 f"queue's workers killed, calls that were {what} reach the next provider (limit {limit_s} s)",
                 spread([arrived[call_id] for call_id, how in left.items() if how == what]),
             )
-
-
-@pytest.mark.timeout(180)
-async def test_a_call_whose_worker_dies_three_times_is_quarantined(stack: Stack) -> None:
-    stack.ollama.set_fate(Fate(silence=True))
-    worker = stack.workers["ollama"]
-    async with stack.client() as llm, stack.look() as look:
-        call = await llm.submit("moderation", {"text": "deadly"}, deadline_s=150, spend="never")
-        for begun in range(1, 4):
-            await aeventually(lambda begun=begun: stack.counts("ollama")["total"] == begun, limit_s=LIMIT_S)
-            worker.kill()
-            if begun < 3:
-                worker.start()
-        with pytest.raises(Quarantined):
-            await call.result(LIMIT_S)
-        record = await look.record(call.id)
-    assert record.crashes == 3
-    assert [attempt.what for attempt in record.attempts] == ["worker_lost"] * 3
 
 
 async def test_a_worker_frozen_past_its_lease_changes_no_outcome(stack: Stack) -> None:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-import pytest
+from typing import TYPE_CHECKING, Literal
 
 from tests.support.polling import aeventually
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
+    from bot_client import Call, ModerationResult
     from tests.support.stack import Stack
 
 LIMIT_S = 90.0
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_a_worker_that_is_asked_to_end_loses_no_call(stack: Stack) -> None:
     worker = stack.workers["ollama"]
     async with stack.client() as llm, stack.look() as look:
 
-        async def submit(text: str, number: int, **options: object) -> list:
-            return [await llm.submit("moderation", {"text": text}, deadline_s=80, **options) for _ in range(number)]
+        async def submit(
+            text: str, number: int, spend: Literal["never", "allow"] = "allow"
+        ) -> list[Call[ModerationResult]]:
+            request = {"text": text}
+            return [await llm.submit("moderation", request, deadline_s=80, spend=spend) for _ in range(number)]
 
         stack.ollama.set_fate(Fate(latency_ms=1500))
         short = await submit("answered within the grace", 3)

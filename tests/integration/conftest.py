@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tests.support.rabbitmq_server import RabbitMQServer
     from workers.local_redis import Flavour
 
-SETTINGS = {"UNDERSTUDY_SHUTDOWN_GRACE_S": "1", "OLLAMA_TIMEOUT": "40"}
+SETTINGS = {"UNDERSTUDY_SHUTDOWN_GRACE_S": "1", "OLLAMA_TIMEOUT": "40", "UNDERSTUDY_LOG_LEVEL": "DEBUG"}
 
 
 @pytest.fixture(scope="session")
 def redis_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     """One stack for the tests of this process, with Redis as broker."""
-    with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, **SETTINGS) as stack:
+    with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, settings=SETTINGS) as stack:
         yield stack
 
 
@@ -53,7 +53,7 @@ def rabbitmq_stack(
 ) -> Iterator[Stack]:
     """One stack for the tests of this process, with RabbitMQ as broker and Redis for state."""
     directory = tmp_path_factory.mktemp("rabbitmq-stack")
-    with Stack(directory, redis_flavour, BROKER_URL=rabbitmq_server.url, **SETTINGS) as stack:
+    with Stack(directory, redis_flavour, BROKER_URL=rabbitmq_server.url, settings=SETTINGS) as stack:
         yield stack
 
 

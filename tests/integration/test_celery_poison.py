@@ -97,8 +97,8 @@ def test_poison_in_redis_is_dropped_and_fails_its_own_id(tmp_path: Path, redis_u
             with pytest.raises(InvalidTaskError) as caught:
                 AsyncResult(f"poison-{number}", app=client).get(timeout=LIMIT_S)
             assert SECRET not in str(caught.value), what
-        for entry in WITHOUT_AN_ID.values():
-            put(redis_url, entry)
+        for nothing in WITHOUT_AN_ID.values():
+            put(redis_url, nothing)
         assert client.send_task(f"{APP}.echo", args=[1]).get(timeout=LIMIT_S) == 1
         assert_clean(worker, redis_url)
 

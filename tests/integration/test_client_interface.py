@@ -210,7 +210,8 @@ async def test_a_key_whose_call_failed_is_tried_anew_under_the_same_id(world: Wo
 
 async def test_a_cancelled_call_ends_as_cancelled(world: World) -> None:
     world.script.hold("moderation")
-    call = await world.llm.submit("moderation", {"text": "x"})
+    call = await world.llm.submit("moderation", {"text": "x"}, key="k")
+    await aeventually(lambda: _is_running(world.llm, "moderation", "k"))
     assert await call.cancel()
     with pytest.raises(CallCancelled):
         await call

@@ -12,11 +12,18 @@ from rich.console import Console
 
 from bot_client import Unavailable
 from examples.demo_board import Board
+from examples.demo_stack import DemoStack
+from tests.support.polling import eventually
 from tests.support.up_process import DEMO, ROOT, UpProcess
 from workers.stand_in import StandInProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+# Whole stacks start and end, on cores that others use.
+pytestmark = pytest.mark.timeout(300)
 
 
 def throwaway_folders() -> set[Path]:
@@ -24,12 +31,12 @@ def throwaway_folders() -> set[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _no_file_is_left(tmp_path: Path) -> object:
+def _no_file_is_left(tmp_path: Path) -> Iterator[None]:
     before = throwaway_folders()
     yield
-    assert throwaway_folders() <= before
-    assert list((tmp_path / "elsewhere").rglob("*")) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    # Other demos may run beside this one, and end.
+    eventually(lambda: throwaway_folders() <= before, limit_s=90)
+    assert [path.name for path in tmp_path.rglob("*") if path.name != "elsewhere"] == []
 
 
 def test_with_nothing_there_every_step_holds_and_nothing_is_left(tmp_path: Path) -> None:
@@ -89,7 +96,6 @@ def test_killed_it_leaves_nothing_either(tmp_path: Path) -> None:
         ({"REDIS_URL": "nonsense"}, "REDIS_URL is 'nonsense'"),
         ({"REDIS_URL": "redis://127.0.0.1:9/0"}, "start it, or unset REDIS_URL"),
         ({"REDIS_URL": "unix:///nowhere"}, "unset it, and a Redis of its own is started"),
-        ({"UNDERSTUDY_ORDER": "ollama"}, "needs two providers"),
     ],
 )
 def test_what_it_cannot_use_is_said_in_a_sentence(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:
@@ -99,14 +105,29 @@ def test_what_it_cannot_use_is_said_in_a_sentence(tmp_path: Path, settings: dict
         assert "Traceback" not in demo.said
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["openai", "ollama"], "puts a paid one first"),
+        (["ollama"], "needs two providers"),
+        (["ollama", "openai"], None),
+    ],
+)
+def test_it_needs_a_free_primary_and_a_fallback(tmp_path: Path, names: list[str], sentence: str | None) -> None:
+    rows = [
+        {"name": name, "paid": name == "openai", "real": False, "words": "", "admin_url": None} for name in names
+    ]  # fmt: skip
+    why_not = DemoStack({"providers": rows}).why_not
+    assert sentence in why_not if sentence and why_not else why_not is sentence
+
+
 def test_a_step_that_does_not_hold_is_counted_and_shown(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
     out = io.StringIO()
     board = Board(Console(file=out))
     with board.step("one is one") as step:
-        step.check(1 == 1, "it is not")  # noqa: PLR0133 - something that holds
+        step.check(True, "it is not")
     with board.step("one is two") as step:
-        step.check(1 == 2, "it is one")  # noqa: PLR0133 - something that does not
+        step.check(False, "it is one")
     with board.step("Redis answers"):
         raise Unavailable("Redis cannot be reached.")
     board.close()

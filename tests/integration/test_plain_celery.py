@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
 
-from tests.support.plain_parts import LIMIT_S, REQUESTS
+from tests.support.plain_parts import REQUESTS, got, rounds, told
 from tests.support.polling import aeventually
 from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome
@@ -23,26 +22,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("plain")
 
 
-async def got(result: Any) -> Any:
-    """What Celery gives a caller who waits; raises what it raises."""
-    return await asyncio.to_thread(result.get, timeout=LIMIT_S)
-
-
 @pytest.mark.parametrize("kind", REQUESTS)
 async def test_a_plain_caller_gets_the_outcome_as_json(stack: Stack, bot: PlainCaller, kind: str) -> None:
     result = bot.send(kind, request=REQUESTS[kind])
-    outcome = AnyOutcome.model_validate(await got(result))
+    outcome = AnyOutcome.model_validate(got(result))
     assert (outcome.call_id, outcome.kind, outcome.status, outcome.provider) == (result.id, kind, "done", "ollama")
     assert KINDS[kind].result.model_validate(outcome.result)
     assert [attempt.what for attempt in outcome.attempts] == ["answered"]
     assert outcome.usage.total_tokens
     async with stack.look() as look:
-        await aeventually(lambda: _told(look, result.id))
+        await aeventually(lambda: told(look, result.id))
 
 
 async def test_the_arguments_may_be_positional_and_options_are_kept(stack: Stack, bot: PlainCaller) -> None:
     result = bot.send("moderation", {"text": "hello"}, {"deadline_s": 20, "user_id": 7, "spend": "never"})
-    assert (await got(result))["status"] == "done"
+    assert (got(result))["status"] == "done"
     async with stack.look() as look:
         record = await look.record(result.id)
     assert (record.deadline - record.created, record.options.user_id) == (20_000, "7")
@@ -51,7 +45,7 @@ async def test_the_arguments_may_be_positional_and_options_are_kept(stack: Stack
 async def test_a_call_sent_to_a_provider_that_its_options_shut_out_moves_to_one_they_allow(
     stack: Stack, bot: PlainCaller
 ) -> None:
-    outcome = await got(bot.call(queue="openai", local_only=True).delay())
+    outcome = got(bot.call(queue="openai", local_only=True).delay())
     assert outcome["provider"] == "ollama"
     assert stack.counts("openai")["total"] == 0
 
@@ -59,7 +53,7 @@ async def test_a_call_sent_to_a_provider_that_its_options_shut_out_moves_to_one_
 async def test_a_result_that_is_ignored_is_stored_nowhere_and_the_ledger_rests(stack: Stack, bot: PlainCaller) -> None:
     result = bot.call().apply_async(ignore_result=True)
     async with stack.look() as look:
-        await aeventually(lambda: _told(look, result.id))
+        await aeventually(lambda: told(look, result.id))
     assert bot.stored(result.id) == {}
 
 
@@ -78,32 +72,27 @@ async def test_canvas_works_and_a_fallback_in_its_middle_keeps_it(
     linked.link_error(bot.keep().set(task_id=never))
     first = linked.delay()
 
-    last = await got(chained)
+    last = got(chained)
     assert (last["kind"], last["call_id"], last["provider"]) == ("thread_naming", chained.parent.id, answering)
-    assert (await got(chained.parent.parent))["provider"] == answering
-    outcomes = await got(grouped)
+    assert (got(chained.parent.parent))["provider"] == answering
+    outcomes = got(grouped)
     assert [outcome["call_id"] for outcome in outcomes] == [each.id for each in grouped]
-    collected = await got(joined)
+    collected = got(joined)
     assert [outcome["call_id"] for outcome in collected] == [each.id for each in joined.parent]
-    assert await got(first) == await got(AsyncResult(link, app=bot.app))
+    assert got(first) == got(AsyncResult(link, app=bot.app))
     assert {each["provider"] for each in [*outcomes, *collected]} == {answering}
     assert bot.stored(never) == {}
     async with stack.look() as look:
         for call_id in (chained.parent.id, *(each.id for each in joined.parent)):
-            await aeventually(lambda call_id=call_id: _told(look, call_id))
-            assert await look.redis.hget(look.keys.call(call_id), "tells") is None  # by its worker, not in a later round
+            await aeventually(lambda call_id=call_id: told(look, call_id))
+            assert await rounds(look, call_id) == 0
 
 
 async def test_a_moved_call_keeps_its_id_and_lists_both_attempts(stack: Stack, bot: PlainCaller) -> None:
     stack.ollama.set_fate(Fate(refuse=True))
     result = bot.call().delay()
-    outcome = await got(result)
+    outcome = got(result)
     assert (outcome["call_id"], outcome["provider"]) == (result.id, "openai")
     assert [(each["provider"], each["what"]) for each in outcome["attempts"]][-1] == ("openai", "answered")
     assert outcome["attempts"][0]["provider"] == "ollama"
     assert [row["call"] for row in stack.openai.counts()["records"]] == [result.id]
-
-
-async def _told(look: Any, call_id: str) -> bool:
-    record = await look.ledger.record(call_id)
-    return bool(record and record.told)

@@ -12,36 +12,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.figures import figure, sizes
-from tests.support.stack import Stack
 from tests.support.worker import ROOT
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bot_client import ModerationResult, Outcome, Understudy
-    from workers.local_redis import Flavour
+    from tests.support.stack import Stack
 
 SMS = Path(os.environ.get("UNDERSTUDY_SMS") or ROOT.parent / "shared" / "data" / "sms.tsv")
 ALL = 5_574
 IN_FLIGHT = 200
 DEADLINE_S = 300.0
 
-pytestmark = [
-    pytest.mark.xdist_group("settle"),
-    pytest.mark.skipif(not SMS.exists(), reason="the messages are not here; UNDERSTUDY_SMS names their file"),
-]
-
-
-@pytest.fixture
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour, request: pytest.FixtureRequest
-) -> Iterator[Stack]:
-    """A stack with room for all that is in flight."""
-    workers = {"ollama": 128, "openai": 128}
-    folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, redis_flavour, workers=workers) as stack, stack.shown_on_failure(request.session):
-        yield stack
+pytestmark = pytest.mark.skipif(not SMS.exists(), reason="the messages are not here; UNDERSTUDY_SMS names their file")
 
 
 def messages() -> list[str]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from celery.canvas import Signature
     from celery.result import AsyncResult
 
+    from tests.support.stack import Look
+
 LIMIT_S = 60
 
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -28,6 +30,22 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "thread_naming": {"first_message": "How do I keep tomatoes alive on a balcony?"},
     "agent_turn": {"messages": [{"role": "user", "content": "What is a lease?"}]},
 }
+
+
+def got(result: Any) -> Any:
+    """What Celery gives a caller who waits, in the thread that sent it; raises what it raises."""
+    return result.get(timeout=LIMIT_S)
+
+
+async def told(look: Look, call_id: str) -> bool:
+    """Whether the ledger knows that Celery has a call's outcome."""
+    record = await look.ledger.record(call_id)
+    return bool(record and record.told)
+
+
+async def rounds(look: Look, call_id: str) -> int:
+    """How often the reconciler had to have Celery told; 0 where the worker did."""
+    return int(await look.redis.hget(look.keys.call(call_id), "tells") or 0)  # type: ignore[misc]
 
 
 class PlainCaller:

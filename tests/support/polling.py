@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -36,8 +36,14 @@ def eventually(fn: Callable[[], T], limit_s: float = LIMIT_S, every_s: float = 0
         time.sleep(every_s)
 
 
+@overload
 async def aeventually(
-    fn: Callable[[], Awaitable[T]] | Callable[[], T], limit_s: float = LIMIT_S, every_s: float = 0.02
+    fn: Callable[[], Coroutine[Any, Any, T]], limit_s: float = LIMIT_S, every_s: float = 0.02
+) -> T: ...
+@overload
+async def aeventually(fn: Callable[[], T], limit_s: float = LIMIT_S, every_s: float = 0.02) -> T: ...
+async def aeventually(
+    fn: Callable[[], Coroutine[Any, Any, T]] | Callable[[], T], limit_s: float = LIMIT_S, every_s: float = 0.02
 ) -> T:
     """Like `eventually`, on the event loop; `fn` may be a coroutine function or a plain one."""
     until = time.monotonic() + limit_s

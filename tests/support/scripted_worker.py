@@ -88,4 +88,3 @@ class ScriptedWorker(Script):
             await asyncio.sleep(plan.delay_s)
         providers = [queue, *(other for other in self._queues if other != queue)]
         return plan.outcome(call_id, kind, request, providers)
-

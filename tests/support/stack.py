@@ -24,7 +24,7 @@ from understudy.state.ledger import Ledger
 from workers.stand_in import Fate, StandInProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pytest
@@ -65,7 +65,8 @@ class Look:
         """How many terminal events each of these calls had, over all inboxes."""
         wanted, ends = set(ids), Counter[str]()
         async for key in self.redis.scan_iter(f"{self.keys.prefix}inbox:*", count=1000):
-            for _, fields in await self.redis.xrange(key):
+            rows: Any = await self.redis.xrange(key)
+            for _, fields in rows:
                 if fields["id"] in wanted and fields["type"] in ("done", "failed"):
                     ends[fields["id"]] += 1
         return ends
@@ -78,7 +79,7 @@ class Stack:
         directory: for data and logs.
         workers: concurrency of each worker, by the queues it consumes.
         appendonly: whether Redis keeps its data over a restart.
-        environment: more settings of the installation, for workers and clients alike.
+        settings, more: of the installation, for workers and clients alike, by their names in the environment.
     """
 
     def __init__(
@@ -88,14 +89,15 @@ class Stack:
         *,
         workers: Mapping[str, int] = BOTH,
         appendonly: bool = False,
-        **environment: str,
+        settings: Mapping[str, str] | None = None,
+        **more: str,
     ) -> None:
         self.redis = RedisServer(directory / "redis", flavour, appendonly=appendonly)
         self.providers = {name: StandInProcess(name, model) for name, model in MODELS.items()}
         self.workers: dict[str, Worker] = {}
         self.directory = directory
         self._wanted = dict(workers)
-        self._more = environment
+        self._more = {**(settings or {}), **more}
         self.environment: dict[str, str] = {}
 
     @property
@@ -126,10 +128,9 @@ class Stack:
 
     def stop(self) -> None:
         """End everything."""
-        ends = [each.kill for each in (*self.workers.values(), *self.providers.values())]
-        with ThreadPoolExecutor() as pool:
-            for end in [pool.submit(end) for end in ends]:
-                end.result()
+        ends = [worker.kill for worker in self.workers.values()]
+        ends += [provider.kill for provider in self.providers.values()]
+        _all_at_once(ends)
         self.redis.kill()
 
     def client(self, **overrides: Any) -> Understudy:
@@ -174,7 +175,8 @@ class Stack:
                 worker.start()
         await self.announced()
         async with self.look() as look:
-            for call_id in await look.redis.zrange(look.keys.due(), 0, -1):
+            left: Any = await look.redis.zrange(look.keys.due(), 0, -1)
+            for call_id in left:
                 await look.ledger.cancel(call_id, operator=True)
             await aeventually(lambda: all(self.running(name) == 0 for name in self.providers))
             for configured in look.health.providers:
@@ -212,10 +214,7 @@ class Stack:
             print(self.logs())
 
     def _start(self) -> None:
-        with ThreadPoolExecutor() as pool:
-            parts = [pool.submit(self.redis.start), *(pool.submit(each.start) for each in self.providers.values())]
-            for part in parts:
-                part.result()
+        _all_at_once([self.redis.start, *(provider.start for provider in self.providers.values())])
         self.environment = {
             "REDIS_URL": self.redis.url(),
             "OLLAMA_URL": self.ollama.base_url,
@@ -230,3 +229,9 @@ class Stack:
             self.workers[worker.name] = worker
             worker.start()
         asyncio.run(self.announced())
+
+
+def _all_at_once(parts: Iterable[Callable[[], object]]) -> None:
+    with ThreadPoolExecutor() as pool:
+        for part in [pool.submit(part) for part in parts]:
+            part.result()

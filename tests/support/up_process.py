@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from tests.support.leftovers import leftovers
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    import signal
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -53,7 +53,7 @@ def in_a_job(loop: LoopThread, job: Job, make: Callable[[], Coroutine[Any, Any, 
         with job.entered():
             try:
                 ended.append(("value", loop.run(make())))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test looks at it
                 ended.append(("error", error))
 
     thread = threading.Thread(target=work, daemon=True)
@@ -196,8 +196,8 @@ def test_a_second_coroutine_runs_after_the_first_has_met_the_abort(loop: LoopThr
 
 
 def test_a_final_reason_follows_a_soft_limit_and_the_first_final_one_stands(loop: LoopThread) -> None:
-    job, seen = Job(1, soft_limit_s=1), []
-    begun = threading.Event()
+    job, begun = Job(1, soft_limit_s=1), threading.Event()
+    seen: list[str] = []
 
     async def stubborn() -> None:
         begun.set()

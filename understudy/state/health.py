@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from understudy.state.lua import Lua
@@ -92,6 +92,13 @@ class Snapshot:
     def queue(self, name: str) -> Queue:
         """A queue; empty and without workers where nothing is known."""
         return self.queues.get(name, Queue())
+
+    def moved(self, to: str, out_of: str | None = None) -> Snapshot:
+        """The same after one more call went to a queue, so that those who decide for many see what they did."""
+        queues = {**self.queues, to: replace(self.queue(to), depth=self.queue(to).depth + 1)}
+        if out_of is not None:
+            queues[out_of] = replace(self.queue(out_of), depth=max(0, self.queue(out_of).depth - 1))
+        return replace(self, queues=queues)
 
 
 class Health:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import redis
 from celery import Celery
 
 from tests.support.polling import eventually
 from workers.leash import LeashedProcess
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 APP = "tests.integration.celery_support.app"
 
@@ -45,7 +43,7 @@ class WorkerProcess:
             "REDIS_URL": redis_url,
             "BROKER_URL": broker_url,
             "UNDERSTUDY_SHUTDOWN_GRACE_S": "1",
-            "PYTHONPATH": os.getcwd(),
+            "PYTHONPATH": str(Path.cwd()),
             "PYTHONUNBUFFERED": "1",
             "CONF": conf,
             **environment,
