@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
-from bot_client.call import Call, conflict, end_of, unknown
+from bot_client.call import Call, end_of, unknown
 from bot_client.calls import Calls
 from bot_client.draft import new_call, recorded_call
 from bot_client.inbox import Inbox
@@ -18,11 +17,11 @@ from bot_client.interface import Client
 from bot_client.opener import ROUND_S, Opener
 from bot_client.policy import check_note, known_provider, policy_of, require_provider
 from bot_client.publisher import Publisher
+from bot_client.replies import check_opened, given_up, known, reaching_redis
 from bot_client.status import CallStatus, ProviderStatus, call_status, provider_statuses
 from bot_client.turnstile import Turnstile
-from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.ending import end_tasks
-from understudy.errors import DeadlineExceeded, Unavailable
+from understudy.errors import Unavailable
 from understudy.providers import absent, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
@@ -34,8 +33,6 @@ from understudy.state.lua import source
 from understudy.state.record import CANCELLED, DONE, FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic import BaseModel
 
     from bot_client.call import End
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
     from bot_client.tracked import Tracked
     from understudy.contracts.call import CallOptions
     from understudy.contracts.kind import Kind
-    from understudy.state.ledger import Reply
-    from understudy.state.record import Record
 
 logger = logging.getLogger("understudy.client")
 
@@ -128,10 +123,10 @@ class Understudy(Client):
         tracked = self._calls.hold(call_id)
         try:
             if not tracked.known:
-                with _redis():
+                with reaching_redis():
                     record = await self._ledger.attach(call_id, self._id)
                     seconds, micros = await self._redis.time()
-                record = _known(record, call_id)
+                record = known(record, call_id)
                 kind, new = recorded_call(record, self._id)
                 left_ms = record.deadline - seconds * 1000 - micros // 1000
                 policy = policy_of(kind, record.options)
@@ -147,7 +142,7 @@ class Understudy(Client):
         """Give a call up; see `Client.cancel`."""
         self._require_started()
         tracked = self._calls.get(call_id)
-        with _redis():
+        with reaching_redis():
             state = await self._ledger.cancel(call_id, inbox=None if everyone else self._id, operator=everyone)
             if tracked is None or not tracked.known:
                 if state == "missing":
@@ -157,13 +152,13 @@ class Understudy(Client):
                 await self._calls.look([tracked])
         if not tracked.ended.done():
             why = "Redis has lost its record" if state == "missing" else "it goes on for another client"
-            self._calls.end(tracked, _cancelled(tracked, f"Given up by this client; {why}."))
+            self._calls.end(tracked, given_up(tracked, f"Given up by this client; {why}."))
         return state in (CANCELLED, "missing")
 
     async def provider_status(self) -> list[ProviderStatus]:
         """Read the health of every provider, in the order of preference."""
         self._require_started()
-        with _redis():
+        with reaching_redis():
             return provider_statuses(self._providers, await self._health.snapshot())
 
     async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
@@ -173,14 +168,14 @@ class Understudy(Client):
         check_note("why", why)
         check_note("who", who)
         seconds = self._settings.understudy_forced_s if for_s is None else for_s
-        with _redis():
+        with reaching_redis():
             await self._controls.force(provider.name, who=who, why=why, for_s=seconds)
         self._opener.forget_health()
 
     async def unforce(self) -> bool:
         """Take the forced provider back; whether there was one."""
         self._require_started()
-        with _redis():
+        with reaching_redis():
             was_forced = await self._controls.unforce()
         self._opener.forget_health()
         return was_forced
@@ -189,7 +184,7 @@ class Understudy(Client):
         """Take a provider's health for good again, or everybody's; see `Client.clear_health`."""
         self._require_started()
         chosen = self._providers if name is None else (known_provider(self._providers, name, "clear"),)
-        with _redis():
+        with reaching_redis():
             for provider in chosen:
                 await self._health.clear(provider)
         self._opener.forget_health()
@@ -218,7 +213,7 @@ class Understudy(Client):
         opening = self._opener.open(new, policy)
         try:
             reply = await asyncio.shield(opening.reply)
-            _check(reply, kind, new.id)
+            check_opened(reply, kind, new.id)
         except asyncio.CancelledError:
             self._in_background(self._withdraw(tracked, opening, kind))
             raise
@@ -226,6 +221,8 @@ class Understudy(Client):
             if self._calls.release(tracked) and opening.sent and isinstance(error, Unavailable):
                 self._calls.abandon(new.id)
             raise
+        if tracked.ended.done():  # of another task's call with this key, which ended while this one was opened anew
+            tracked = self._calls.hold(new.id)
         self._calls.opened(tracked, kind, new, policy, reply)
         return Call(self, kind, new.id, tracked.ended)
 
@@ -242,8 +239,8 @@ class Understudy(Client):
 
     async def _status(self, call_id: str) -> CallStatus:
         self._require_started()
-        with _redis():
-            return call_status(_known(await self._ledger.record(call_id), call_id))
+        with reaching_redis():
+            return call_status(known(await self._ledger.record(call_id), call_id))
 
     async def _give_up(self, call_id: str) -> None:
         tracked = self._calls.get(call_id)
@@ -271,7 +268,7 @@ class Understudy(Client):
         except (RedisError, OSError):
             self._calls.abandon(tracked.id)
         if tracked.known:
-            self._calls.end(tracked, _cancelled(tracked, "Given up by this client."))
+            self._calls.end(tracked, given_up(tracked, "Given up by this client."))
 
     def _in_background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -282,30 +279,3 @@ class Understudy(Client):
     def _require_started(self) -> None:
         if self._state != "started":
             raise RuntimeError("Use the client within `async with Understudy.from_settings() as llm:`.")
-
-
-@contextmanager
-def _redis() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"Redis cannot be reached ({type(error).__name__}); try it again.") from error
-
-
-def _known(record: Record | None, call_id: str) -> Record:
-    if record is None:
-        raise unknown(call_id)
-    return record
-
-
-def _check(reply: Reply, kind: Kind, call_id: str) -> None:
-    if reply.word == "conflict":
-        raise conflict(kind)
-    if reply.word == "late":
-        raise DeadlineExceeded(f"{kind.name} {call_id} ran out of time before it was opened.", call_id, None)
-
-
-def _cancelled(tracked: Tracked, detail: str) -> AnyOutcome:
-    return AnyOutcome(
-        call_id=tracked.id, kind=tracked.kind.name, status=Status.CANCELLED, reason=Reason.CANCELLED, detail=detail
-    )

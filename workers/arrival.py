@@ -58,7 +58,7 @@ def read_arrival(
         raise InvalidRequest(f"{kind}: its queue belongs to no provider; the queues are {', '.join(providers)}.")
     sent, adopt = 0, None
     if dispatch is not None:
-        if not isinstance(dispatch, dict) or not isinstance(dispatch.get("sent"), int):
+        if not isinstance(dispatch, dict) or not _is_time(dispatch.get("sent")):
             raise InvalidRequest(f"{kind}: dispatch must be an object with v and sent, as bot_client publishes it.")
         check_version(dispatch.get("v"), f"The message of call {task_request['id']}")
         sent = dispatch["sent"]
@@ -81,3 +81,8 @@ def _adoption(task_request: dict[str, Any], kind: str, request: object, call: ob
         deadline_ms=int(deadline_s * 1000),
         canvas=canvas_of(task_request),
     )
+
+
+def _is_time(value: object) -> bool:
+    """Whether it can be milliseconds of a clock, exact in the scripts' numbers."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53

@@ -8,6 +8,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
+
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
 from understudy.routing import Policy, kept_back_ms
@@ -19,6 +21,8 @@ from workers.verdicts import reason_of, verdict_of
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from understudy.state.ledger import Reply as Granted
+    from understudy.state.ledger import Report
     from workers import chat_reply
     from workers.context import Context
     from workers.leases import Lease
@@ -148,14 +152,30 @@ class Attempting:
         if delay_s is None:
             return self._failed(failure)
         run = self._run
-        report = run.report(**verdict_of(failure, run.provider))
+        self._retried = True
+        try:
+            granted = await self._granted(run.report(**verdict_of(failure, run.provider)), delay_s)
+        except (RedisError, OSError):
+            return self._failed(failure)  # no grant, no request; the move is written when the ledger is back
+        if granted is None or granted.word == "denied":
+            return self._failed(failure)
+        if granted.word == "lost":
+            raise LeaseLost
+        run.rid, run.gen = granted.text("rid"), granted.number("gen")
+        self._lease.rid = run.rid
+        return None
+
+    async def _granted(self, report: Report, delay_s: float) -> Granted | None:
+        """What the ledger says of one more request; None where the lease is too old to ask under."""
+        run = self._run
         if report.pause_ms:  # the others are to know before this one has waited
             await self._context.ledger.report(run.call_id, report)
         await asyncio.sleep(delay_s)
-        self._retried = True
-        if not self._lease.safe:
+        if self._lease.gone:
             raise LeaseLost
-        granted = await self._context.ledger.again(
+        if not self._lease.safe:
+            return None
+        return await self._context.ledger.again(
             run.call_id,
             epoch=run.epoch,
             token=run.token,
@@ -166,13 +186,6 @@ class Attempting:
             max_requests=self._context.settings.understudy_max_requests,
             report=report,
         )
-        if granted.word == "lost":
-            raise LeaseLost
-        if granted.word == "denied":
-            return self._failed(failure)
-        run.rid, run.gen = granted.text("rid"), granted.number("gen")
-        self._lease.rid = run.rid
-        return None
 
     async def _delay_s(self, failure: ProviderFailure) -> float | None:
         """How long to wait before the same provider is asked again; None: not again."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from understudy.state.health import Health, Snapshot
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 SNAPSHOT_S = 0.25
 """How old the health may be that limits are judged by; decisions about where a call goes read it anew."""
+
+_OUTAGES = ("BUSY", "MISCONF", "NOREPLICAS")
 
 log = structlog.get_logger("understudy.worker")
 
@@ -56,7 +58,7 @@ class Context:
         if time.monotonic() - self._seen_at > SNAPSHOT_S:
             try:
                 await self.look()
-            except (RedisError, OSError):
+            except Exception:  # noqa: BLE001 - no call may fail by what only limits are judged by
                 self._seen_at = time.monotonic()
         return self._seen
 
@@ -73,15 +75,21 @@ class Context:
             until: by the monotonic clock; None repeats until it works or the caller is cancelled.
 
         Raises:
-            RedisError: it did not work in time.
+            RedisError: it did not work in time, or the script itself failed, as it would each time.
         """
         pause_s = 0.1
         while True:
             try:
                 return await operation()
             except (RedisError, OSError) as error:
-                if until is not None and time.monotonic() + pause_s > until:
+                if _is_bug(error) or (until is not None and time.monotonic() + pause_s > until):
                     raise
                 log.warning("the ledger is out of reach, trying again", error=type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2.0, pause_s * 2)
+
+
+def _is_bug(error: Exception) -> bool:
+    """Whether a script broke off by itself; a server that is full, busy or without its disk says so in its first word."""
+    text = str(error)
+    return type(error) is ResponseError and "user_script" in text and not text.startswith(_OUTAGES)

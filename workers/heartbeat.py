@@ -58,6 +58,8 @@ class Heartbeat:
                     announced = False
             except (RedisError, OSError) as error:
                 log.debug("no heartbeat", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - a worker that falls silent counts as dead
+                log.error("no heartbeat", error=type(error).__name__)
             try:
                 async with asyncio.timeout(BEAT_S):
                     await self._changed.wait()

@@ -77,6 +77,8 @@ class Leases:
                 if not away:
                     log.warning("leases cannot be renewed", error=type(error).__name__, running=len(self))
                 away = True
+            except Exception as error:  # noqa: BLE001 - without renewals every running call would be lost
+                log.error("leases were not renewed", error=type(error).__name__, running=len(self))
 
     async def renew(self) -> None:
         """Renew all, and stop what is not ours any more."""

@@ -54,6 +54,8 @@ class Prober:
                         self._stop(provider.name)
             except (RedisError, OSError) as error:
                 log.debug("no probe", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - a provider that is out would stay out
+                log.error("no probe", error=type(error).__name__)
 
     async def _elected(self, provider: Provider) -> bool:
         key = self._context.ledger.keys.prober(provider.name, provider.model)
@@ -72,7 +74,11 @@ class Prober:
                 task.cancel()
 
     async def _probe(self, provider: Provider) -> None:
-        failure = await self._ask(provider)
+        try:
+            failure = await self._ask(provider)
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task
+            log.error("probe failed", provider=provider.name, error=type(error).__name__)
+            return
         ok = failure is None or failure.row.health in (Health.NONE, Health.QUALITY, Health.PAUSE)
         try:
             state = await self._context.health.probed(provider, ok=ok)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -119,8 +119,9 @@ async def test_an_outcome_of_another_version_is_refused_as_such(redis_url: str, 
 async def test_an_event_that_cannot_be_read_ends_nothing(redis_url: str, redis: Redis, llm: Understudy) -> None:
     call = await llm.submit("moderation", {"text": "x"})
     inbox = str(await redis.hget(f"u:call:{call.id}", "inboxes"))
-    for fields in ({"x": "y"}, {"id": call.id, "type": "done", "epoch": 9**15, "n": -1, "data": "{not json"}):
-        await redis.xadd(f"u:inbox:{inbox}", fields)
+    await redis.xadd(f"u:inbox:{inbox}", {"x": "y"})
+    last: dict[Any, Any] = {"id": call.id, "type": "done", "epoch": "9" * 15, "n": "-1", "data": "{not json"}
+    await redis.xadd(f"u:inbox:{inbox}", last)
     async with ScriptedWorker(redis_url):
         assert (await call).result
 

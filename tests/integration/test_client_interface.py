@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +13,6 @@ from bot_client import (
     AllProvidersFailed,
     CallCancelled,
     CallError,
-    Client,
     DeadlineExceeded,
     InvalidRequest,
     KeyConflict,
@@ -25,50 +21,27 @@ from bot_client import (
     Quarantined,
     ThreadNamingResult,
     Unavailable,
-    Understudy,
     UnknownCall,
     Violation,
-    load_settings,
 )
 from bot_client.testing import FakeUnderstudy, Script
+from tests.support.client_world import KINDS_OF_CLIENT, World, is_running, world_of
 from tests.support.polling import aeventually
 from tests.support.scripted_worker import ScriptedWorker
+from understudy.contracts.ids import call_id_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 SPAM = ModerationResult(
     helpful=False, violation=Violation.SPAM, quality_score=1, action=Action.DELETE, reason="It sells something."
 )
 
 
-@dataclass
-class World:
-    """A client, and the script that its calls follow."""
-
-    llm: Client
-    script: Any
-    another: Any
-
-    async def restart(self) -> None:
-        """The bot stops and starts again."""
-        await self.llm.aclose()
-        self.llm = await self.another()
-
-
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=KINDS_OF_CLIENT)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "fake":
-        fake = FakeUnderstudy()
-        async with fake:
-            yield World(fake, fake, fake.start)
-        return
-    url = request.getfixturevalue("redis_url")
-    settings = load_settings(env_file=None, redis_url=url, openai_api_key="sk-none")
-    async with AsyncExitStack() as stack:
-        worker = await stack.enter_async_context(ScriptedWorker(url))
-
-        async def another() -> Understudy:
-            return await stack.enter_async_context(Understudy(settings))
-
-        yield World(await another(), worker, another)
+    async with world_of(request) as made:
+        yield made
 
 
 def test_both_sides_of_this_suite_are_scripted_alike() -> None:
@@ -148,7 +121,7 @@ async def test_bad_input_is_refused_in_one_sentence_before_anything_is_opened(
         await world.llm.moderate(**options)
     assert str(raised.value).count("\n") == 0
     await world.llm.moderate("good")  # the script's first answer is still there, and the only message is this one
-    assert len(getattr(world.script, "calls", getattr(world.script, "taken", []))) == 1
+    assert world.opened == 1
 
 
 async def test_an_unknown_kind_or_option_is_refused_by_name(world: World) -> None:
@@ -200,7 +173,7 @@ async def test_a_key_of_another_request_is_refused(world: World) -> None:
     assert (await world.llm.name_thread("x", key="chat:1")).result is not None  # another kind is another call
 
 
-async def test_a_key_whose_call_failed_is_tried_anew_under_the_same_id(world: World) -> None:
+async def test_a_key_whose_call_failed_is_tried_anew_under_the_samecall_id_for(world: World) -> None:
     world.script.fail("moderation", "no_provider")
     with pytest.raises(AllProvidersFailed) as raised:
         await world.llm.moderate("x", key="chat:1")
@@ -211,7 +184,7 @@ async def test_a_key_whose_call_failed_is_tried_anew_under_the_same_id(world: Wo
 async def test_a_cancelled_call_ends_as_cancelled(world: World) -> None:
     world.script.hold("moderation")
     call = await world.llm.submit("moderation", {"text": "x"}, key="k")
-    await aeventually(lambda: _is_running(world.llm, "moderation", "k"))
+    await aeventually(lambda: is_running(world.llm, "moderation", "k"))
     assert await call.cancel()
     with pytest.raises(CallCancelled):
         await call
@@ -230,18 +203,18 @@ async def test_cancelling_the_task_that_awaits_a_question_cancels_the_call(world
     assert (await call.status()).state in ("queued", "running")  # a handle's waiter only stops waiting
     asking = asyncio.ensure_future(world.llm.agent_turn([{"role": "user", "content": "hi"}], key="turn"))
     world.script.hold("agent_turn")
-    await aeventually(lambda: _is_running(world.llm, "agent_turn", "turn"))
+    await aeventually(lambda: is_running(world.llm, "agent_turn", "turn"))
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    status = await (await world.llm.call(_id("agent_turn", "turn"))).status()
+    status = await (await world.llm.call(call_id_for("agent_turn", "turn"))).status()
     assert status.state == "cancelled"
 
 
 async def test_of_two_tasks_that_wait_for_one_key_one_may_be_cancelled(world: World) -> None:
     world.script.hold("moderation", SPAM)
     asking = [asyncio.ensure_future(world.llm.moderate("x", key="k")) for _ in range(2)]
-    await aeventually(lambda: _is_running(world.llm, "moderation", "k"))
+    await aeventually(lambda: is_running(world.llm, "moderation", "k"))
     asking[0].cancel()
     await asyncio.gather(asking[0], return_exceptions=True)
     world.script.release()
@@ -284,51 +257,3 @@ async def test_a_closed_client_takes_no_calls(world: World) -> None:
     await world.llm.aclose()
     with pytest.raises(RuntimeError, match="async with"):
         await world.llm.moderate("x")
-
-
-async def test_an_operator_reads_and_steers_the_providers(world: World) -> None:
-    free, paid = await world.llm.provider_status()
-    assert [(s.name, s.paid, s.breaker, s.forced) for s in (free, paid)] == [
-        ("ollama", False, "closed", None),
-        ("openai", True, "closed", None),
-    ]
-    await world.llm.force_provider("openai", why="ollama is being updated", who="ann", for_s=60)
-    forced = (await world.llm.provider_status())[1].forced
-    assert forced is not None
-    assert (forced.who, forced.why) == ("ann", "ollama is being updated")
-    assert (await world.llm.moderate("x")).provider == "openai"
-    assert await world.llm.unforce()
-    assert not await world.llm.unforce()
-    assert (await world.llm.moderate("x")).provider == "ollama"
-    await world.llm.clear_health("ollama")
-    await world.llm.clear_health()
-
-
-async def test_a_wrong_control_is_refused_by_name(world: World) -> None:
-    with pytest.raises(InvalidRequest, match="force: name is not a provider of the settings; known are ollama, openai"):
-        await world.llm.force_provider("mistral", why="x")
-    with pytest.raises(InvalidRequest, match="force: why"):
-        await world.llm.force_provider("openai", why=" ")
-    with pytest.raises(InvalidRequest, match="for_s is 0.5; 1 to 86400"):
-        await world.llm.force_provider("openai", why="x", for_s=0.5)
-    with pytest.raises(InvalidRequest, match="clear: name"):
-        await world.llm.clear_health("mistral")
-
-
-async def test_spend_never_stays_with_the_free_provider(world: World) -> None:
-    await world.llm.force_provider("openai", why="to see")
-    assert (await world.llm.moderate("x", spend="never")).provider == "ollama"
-    assert (await world.llm.moderate("x", local_only=True)).provider == "ollama"
-
-
-def _id(kind: str, key: str) -> str:
-    from understudy.contracts.ids import call_id_for
-
-    return call_id_for(kind, key)
-
-
-async def _is_running(llm: Client, kind: str, key: str) -> bool:
-    try:
-        return (await llm._status(_id(kind, key))).state == "running"
-    except UnknownCall:
-        return False

@@ -191,4 +191,4 @@ async def test_a_broker_that_is_away_or_hangs_holds_up_nobody(
 
 def _open_calls(server: RedisServer) -> int:
     with redis_sync.Redis.from_url(server.url()) as redis:
-        return int(redis.zcard("u:due"))  # type: ignore[arg-type]
+        return int(redis.zcard("u:due"))

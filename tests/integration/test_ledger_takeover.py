@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.ledger import Drive
+from tests.support.reconciling import Reconciling
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -58,3 +59,18 @@ async def test_a_denial_by_an_open_breaker_does_not_bind_the_call_for_the_whole_
     record = await drive.ledger.record("c1")
     assert record is not None
     assert await drive.now() < record.not_before["ollama"] <= await drive.now() + 1_000
+
+
+async def test_a_late_call_whose_kind_has_a_degraded_answer_is_left_to_the_reconciler(redis: Redis) -> None:
+    drive = await Drive(redis).ticking()
+    parts = Reconciling(drive)
+    opened = await drive.open(kind="thread_naming", request='{"first_message":"Where do we meet tomorrow?"}')
+    drive.shift = 30_001
+    late = await drive.begin(sent=opened.number("sent"), degraded=True)
+    assert (late.word, late.values["why"]) == ("drop", "late")
+    await parts.tick()
+    record = await drive.ledger.record("c1")
+    assert record is not None
+    outcome = record.parsed_outcome()
+    assert (outcome.status, outcome.degraded, outcome.reason) == ("done", True, "no_workers")
+    assert [kind for _, kind, _ in await drive.events()] == ["done"]

@@ -157,7 +157,7 @@ async def test_a_call_that_the_reconciler_ends_fails_its_chain_and_its_chord(sta
     for result in (lone, chained):
         with pytest.raises(DeadlineExceeded) as caught:
             got(result)
-        assert [attempt["what"] for attempt in caught.value.attempts] == ["worker_lost"]
+        assert [attempt["provider"] for attempt in caught.value.attempts] == ["ollama"]
     await body_failed(bot, joined, "DeadlineExceeded")
     assert got(AsyncResult(noticed, app=bot.app)) == joined.id
     async with stack.look() as look:

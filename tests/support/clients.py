@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
-
 from bot_client import Understudy, load_settings
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from understudy.settings import Settings
 
 

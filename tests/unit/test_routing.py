@@ -91,7 +91,13 @@ TABLE: list[tuple[str, Snapshot, Policy, dict[str, Any], str | None]] = [
         {},
         "vllm",
     ),
-    ("the last one may take all that is left", seen(openai=takes(25_000)), ANY, {"tried": {"ollama", "vllm"}}, "openai"),
+    (
+        "the last one may take all that is left",
+        seen(openai=takes(25_000)),
+        ANY,
+        {"tried": {"ollama", "vllm"}},
+        "openai",
+    ),
     (
         "the fastest when all are too slow",
         seen(ollama=takes(90_000), vllm=takes(70_000), openai=takes(80_000)),
@@ -135,8 +141,20 @@ TABLE: list[tuple[str, Snapshot, Policy, dict[str, Any], str | None]] = [
     ("a batch row never leaves for a backlog", seen(ollama_batch=deep(9_999)), BATCH, {}, "ollama"),
     ("a batch row leaves for an open breaker", seen(ollama=out(9_000)), BATCH, {}, "vllm"),
     ("a batch row leaves for a dead queue", seen(ollama_batch=DEAD, vllm_batch=DEAD), BATCH, {}, "openai"),
-    ("a batch row does not pay while a free one is half-open", seen(ollama=half_open(0), vllm_batch=DEAD), BATCH, {}, None),
-    ("a batch row does not pay while a free queue rests", seen(ollama_batch=paused(5_000), vllm=out(9)), BATCH, {}, None),
+    (
+        "a batch row does not pay while a free one is half-open",
+        seen(ollama=half_open(0), vllm_batch=DEAD),
+        BATCH,
+        {},
+        None,
+    ),
+    (
+        "a batch row does not pay while a free queue rests",
+        seen(ollama_batch=paused(5_000), vllm=out(9)),
+        BATCH,
+        {},
+        None,
+    ),
     (
         "a batch row does not pay while the ledger keeps it off a free one",
         seen(vllm_batch=DEAD),
@@ -148,7 +166,9 @@ TABLE: list[tuple[str, Snapshot, Policy, dict[str, Any], str | None]] = [
 
 
 @pytest.mark.parametrize(("what", "state", "policy", "given", "provider"), TABLE, ids=[row[0] for row in TABLE])
-def test_a_call_goes_to(what: str, state: Snapshot, policy: Policy, given: dict[str, Any], provider: str | None) -> None:
+def test_a_call_goes_to(
+    what: str, state: Snapshot, policy: Policy, given: dict[str, Any], provider: str | None
+) -> None:
     assert chosen(state, policy, **given).provider == provider
 
 
@@ -168,7 +188,13 @@ EARLIEST: list[tuple[str, Snapshot, Policy, dict[str, Any], int]] = [
     ("a moment, for a half-open one whose permits are taken", seen(ollama=half_open(0)), LOCAL, {}, 1_000),
     ("the end of the pause", seen(ollama=paused(5_000)), LOCAL, {}, 5_000),
     ("what the ledger said", seen(), LOCAL, {"not_before": {"ollama": NOW + 700}}, 700),
-    ("the later of two reasons at one provider", seen(ollama=paused(5_000), ollama_breaker=out(9_000)), LOCAL, {}, 5_000),
+    (
+        "the later of two reasons at one provider",
+        seen(ollama=paused(5_000), ollama_breaker=out(9_000)),
+        LOCAL,
+        {},
+        5_000,
+    ),
     ("the earliest of several", seen(ollama=paused(5_000), vllm=paused(3_000)), NEVER, {}, 3_000),
     ("the time to pay", seen(ollama=DEAD, vllm=DEAD), DEFER, {}, 22_500),
 ]

@@ -90,7 +90,8 @@ class Outcome(BaseModel, Generic[ResultT]):
     call_id: str
     kind: str
     status: Status
-    result: ResultT | None = None
+    result: ResultT = None  # type: ignore[assignment]
+    """The answer; None only in `AnyOutcome`, of a call that ended without one."""
     reason: str | None = None
     detail: str = ""
     provider: str | None = None
@@ -106,4 +107,4 @@ class Outcome(BaseModel, Generic[ResultT]):
     cost_microusd: int = 0
 
 
-AnyOutcome = Outcome[dict[str, Any]]
+AnyOutcome = Outcome[dict[str, Any] | None]
