@@ -142,7 +142,7 @@ def _stay(record: Record, providers: Sequence[Provider], seen: Snapshot, policy:
 
 
 def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: Policy, choice: Choice) -> Move:
-    """Until one that was not tried may be asked, or those that were tried may be asked anew, after a pause that doubles."""
+    """Until one that was not tried may be asked, or those that were may be asked anew, after a pause that doubles."""
     left_ms = record.deadline - seen.now
     times = [] if choice.earliest_ms is None else [choice.earliest_ms - seen.now]
     pause = ROUND_MS * 2**record.rounds

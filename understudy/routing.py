@@ -113,12 +113,8 @@ def choose(
     busy = False  # a free provider that is well will take this batch row, if not yet
     for provider in _ordered(providers, seen):
         name = provider.name
-        if not policy.allows(provider):
-            passed[name] = "policy"
-        elif name in tried:
-            passed[name] = "tried"
-        elif seen.queue(policy.queue(provider)).concurrency == 0:
-            passed[name] = "no_workers"
+        if excluded := _excluded(provider, seen, policy, tried):
+            passed[name] = excluded
         else:
             when = max(_admits_at(provider, seen, policy, queued_at), (not_before or {}).get(name, 0))
             if when > seen.now:
@@ -179,6 +175,15 @@ def pays_at(providers: Sequence[Provider], seen: Snapshot, policy: Policy, *, de
     """When a call that defers may first go to a paid provider, in Redis milliseconds; None where it never may."""
     paid = [p for p in providers if p.paid and policy.allows(p)]
     return min((_pay_at(p, seen, policy, deadline_ms) for p in paid), default=None)
+
+
+def _excluded(provider: Provider, seen: Snapshot, policy: Policy, tried: Collection[str]) -> str | None:
+    """Why the provider does not come into question, now or later; None where it does."""
+    if not policy.allows(provider):
+        return "policy"
+    if provider.name in tried:
+        return "tried"
+    return None if seen.queue(policy.queue(provider)).concurrency else "no_workers"
 
 
 def _ordered(providers: Sequence[Provider], seen: Snapshot) -> list[Provider]:

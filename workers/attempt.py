@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from understudy.state.ledger import Reply as Granted
-    from understudy.state.ledger import Report
+    from understudy.state.report import Report
     from workers import chat_reply
     from workers.context import Context
     from workers.leases import Lease

@@ -90,6 +90,6 @@ class Context:
 
 
 def _is_bug(error: Exception) -> bool:
-    """Whether a script broke off by itself; a server that is full, busy or without its disk says so in its first word."""
+    """Whether a script broke off by itself; a server that is busy or without its disk says so in its first word."""
     text = str(error)
     return type(error) is ResponseError and "user_script" in text and not text.startswith(_OUTAGES)

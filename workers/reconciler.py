@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -72,7 +72,7 @@ class Reconciler:
         self._send = send
         self._queues = queue_names(context.providers)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -110,13 +110,14 @@ class Reconciler:
                 raise
             except VersionMismatch as error:
                 log.error("call cannot be read", call=due.id, why=str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one call's fault is its own
                 log.error("call cannot be looked at", call=due.id, error=type(error).__name__)
-            return await self._unread(due)
+            await self._unread(due)
+            return None
 
     async def _unread(self, due: Due) -> None:
-        """A call that this version cannot read: another worker may, up to its deadline, at which it ends all the same."""
-        fence = {"epoch": due.epoch, "turn": due.turn, "token": uuid.uuid4().hex, "by": "reconciler"}
+        """A call that this version cannot read: another worker may, up to its deadline; then it ends all the same."""
+        fence: dict[str, Any] = {"epoch": due.epoch, "turn": due.turn, "token": uuid.uuid4().hex, "by": "reconciler"}
         if due.why == "lease":
             await self._context.ledger.hop(due.id, until_ms=UNREAD_MS, **fence)
         elif due.why == "deadline":
@@ -126,7 +127,7 @@ class Reconciler:
         """Publish; a broker that takes its time does so behind the ticks, which keep the deadlines."""
         if not messages:
             return
-        sending = asyncio.create_task(self._send(messages))
+        sending = asyncio.ensure_future(self._send(messages))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
         await asyncio.wait({sending}, timeout=BROKER_S)

@@ -16,7 +16,8 @@ from workers.ends import End as Ending
 if TYPE_CHECKING:
     from understudy.routing import Policy
     from understudy.state.health import Snapshot
-    from understudy.state.ledger import Reply, Report
+    from understudy.state.ledger import Reply
+    from understudy.state.report import Report
     from workers.context import Context
 
 log = structlog.get_logger("understudy.redispatch")

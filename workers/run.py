@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Attempt, CallOptions
-from understudy.state.ledger import Reply, Report
 from understudy.state.record import check_version, read_attempts
+from understudy.state.report import Report
 
 if TYPE_CHECKING:
     from understudy.providers import Provider
+    from understudy.state.ledger import Reply
     from workers.arrival import Arrival
 
 

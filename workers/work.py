@@ -100,8 +100,8 @@ class Work:
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
-        # From here on the call's end is our own doing: a renewal that sees it must not stop us. Renewed it is all the same,
-        # for the ledger may be out of reach for longer than the lease.
+        # From here on the call's end is our own doing: a renewal that sees it must not stop us. The lease is renewed
+        # all the same, for the ledger may be out of reach for longer than it lasts.
         lease.on_gone = lambda: None
         if isinstance(failed, Answer):
             return await self._finish(run, failed)

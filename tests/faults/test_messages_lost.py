@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.figures import figure
 from tests.support.polling import aeventually
 from tests.support.worker import ROOT
 from workers.stand_in import Fate
@@ -51,8 +50,6 @@ async def test_a_call_whose_message_is_lost_is_answered(stack: Stack, everything
     assert lost
     assert {outcome.provider for outcome in outcomes} == {"ollama"}
     assert stack.requests() == len(calls)
-    found = [outcome.queued_ms / 1000 for outcome in outcomes if outcome.call_id in lost]
-    figure("message lost: answered after", f"{max(found):.1f} s")
 
 
 @pytest.mark.timeout(180)
@@ -88,4 +85,3 @@ async def test_a_call_whose_client_died_before_publishing_is_answered_and_found_
         outcome = await call.result(LIMIT_S)
     assert outcome.result is not None
     assert stack.requests() == 1
-    figure("client killed between open and publish: begun after", f"{outcome.queued_ms / 1000:.1f} s")

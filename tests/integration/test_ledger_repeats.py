@@ -41,7 +41,13 @@ async def test_again_repeated_grants_one_request_and_reports_once(redis: Redis) 
     sent = (await drive.open()).number("sent")
     run = await drive.begin(sent=sent, token="t")
     report = drive.report(run, "hard", why="reset")
-    given: dict[str, Any] = {"epoch": run.number("epoch"), "token": "t", "rid": run.text("rid"), "provider": "ollama", "model": "m"}
+    given: dict[str, Any] = {
+        "epoch": run.number("epoch"),
+        "token": "t",
+        "rid": run.text("rid"),
+        "provider": "ollama",
+        "model": "m",
+    }
     first = await drive.ledger.again("c1", queue="ollama", max_requests=8, report=report, **given)
     second = await drive.ledger.again("c1", queue="ollama", max_requests=8, report=report, **given)
     assert first.word == second.word == "run"

@@ -146,7 +146,7 @@ async def test_bodies_that_are_no_message_are_dropped_and_the_worker_goes_on(
             ("application/json", f'[["{secret}"', {"task": "moderation", "id": "poison-1"}),
             ("application/json", f'"{secret}"', {"task": "moderation", "id": "poison-2"}),
             ("application/x-python-serialize", secret, {"task": "moderation", "id": "poison-3"}),
-            ("application/json", f'[[], {{"request": "{secret}"}}, {{}}]', {"task": secret, "id": "poison-4"}),
+            ("application/json", f'[[], {{"request": "{secret}"}}, {{}}]', {"task": "no.such", "id": "poison-4"}),
             ("text/plain", secret, {}),
         ):
             producer.publish(body.encode(), content_type=content_type, content_encoding="utf-8", headers=headers)
@@ -162,18 +162,20 @@ async def test_bodies_that_are_no_message_are_dropped_and_the_worker_goes_on(
 async def test_workers_outlive_a_restart_of_the_broker_and_calls_are_answered(
     rabbit: Stack, rabbitmq_server: RabbitMQServer
 ) -> None:
-    rabbit.ollama.set_fate(Fate(latency_ms=2000))
     async with rabbit.client() as llm, rabbit.look() as look:
-        running = await submit(llm, 5)
+        rabbit.ollama.set_fate(Fate(latency_ms=2000, code="context_length_exceeded"))
+        leaving = await submit(llm, 1)
+        await aeventually(lambda: rabbit.running("ollama") == 1)
+        rabbit.ollama.set_fate(Fate(latency_ms=2000))
+        running = await submit(llm, 4)
         await aeventually(lambda: rabbit.running("ollama") == 5)
         rabbitmq_server.stop()
         unpublished = await submit(llm, 3, spend="never")
-        assert len(await answered(running)) == 5
+        assert {outcome.provider for outcome in await answered(running)} == {"ollama"}
         rabbitmq_server.start()
-        outcomes = await answered(unpublished)
-        assert {outcome.provider for outcome in outcomes} == {"ollama"}
-        ids = [call.id for call in (*running, *unpublished)]
+        assert {outcome.provider for outcome in await answered(unpublished)} == {"ollama"}
+        assert {outcome.provider for outcome in await answered(leaving)} == {"openai"}
+        ids = [call.id for call in (*leaving, *running, *unpublished)]
         assert await look.ends_told(ids) == dict.fromkeys(ids, 1)
         await rabbit.announced()
         assert (await llm.moderate("and again")).provider == "ollama"
-    assert rabbit.requests() == 9

@@ -26,10 +26,12 @@ def figure(what: str, value: str) -> None:
 
 
 def spread(values: Sequence[float], unit: str = "s") -> str:
-    """Median and largest of some values."""
+    """Median, 95th percentile and largest of some values."""
     if not values:
         return "none"
-    return f"median {statistics.median(values):.2f} {unit}, largest {max(values):.2f} {unit} of {len(values)}"
+    ordered = sorted(values)
+    median, p95 = statistics.median(ordered), ordered[int(len(ordered) * 0.95)]
+    return f"median {median:.2f}, 95th percentile {p95:.2f}, largest {ordered[-1]:.2f} {unit} of {len(ordered)}"
 
 
 def _row(given: Any) -> Sequence[Any]:

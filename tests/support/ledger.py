@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import Attempt
 from understudy.state.keys import Keys
-from understudy.state.ledger import Adoption, Due, Ledger, NewCall, Reply, Report
+from understudy.state.ledger import Adoption, Due, Ledger, NewCall, Reply
+from understudy.state.report import Report
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,8 +23,10 @@ from tests.support.health import (
 )
 from understudy.contracts.call import Attempt, CallOptions, Reason, Spend
 from understudy.moves import End, Move, Park, Stay, To, next_move, policy_of
-from understudy.state.health import Snapshot
 from understudy.state.record import PARKED, QUEUED, RUNNING, Record
+
+if TYPE_CHECKING:
+    from understudy.state.health import Snapshot
 
 NEVER, DEFER = CallOptions(spend=Spend.NEVER), CallOptions(spend=Spend.DEFER)
 
@@ -76,9 +78,8 @@ FAILED: list[tuple[str, Record, Snapshot, dict[str, Any], Move]] = [
      {"failed_at": "ollama"}, End(Reason.NO_PROVIDER)),
     ("a deferring call asks the free one again before it pays", replace(RUNS, options=DEFER), seen(),
      {"failed_at": "ollama"}, Park(2_000, {"ollama": 2_000})),
-    ("a deferring call pays near the deadline", replace(RUNS, options=DEFER, created=NOW - 23_000, deadline=NOW + 7_000),
-     seen(),
-     {"failed_at": "ollama"}, To("openai", "next")),
+    ("a deferring call pays near the deadline",
+     replace(RUNS, options=DEFER, created=NOW - 23_000, deadline=NOW + 7_000), seen(), {"failed_at": "ollama"}, To("openai", "next")),
     ("to its end after eight requests", replace(RUNS, requests=8), seen(),
      {"failed_at": "ollama"}, End(Reason.NO_PROVIDER)),
     ("to its end with too little time for another request", replace(RUNS, deadline=NOW + 299), seen(),
@@ -117,7 +118,7 @@ LONG = replace(WAITS, left=frozenset({"ollama"}), provider="openai", queue="open
 QUEUES: list[tuple[str, Record, Snapshot, Move]] = [
     ("where it is the best choice", WAITS, seen(), Stay()),
     ("where nobody can take it", WAITS, NONE_LIVE, Stay()),
-    ("where its breaker is open and nobody else may answer", replace(WAITS, options=NEVER), seen(ollama=out(9)), Stay()),
+    ("where it is out and nobody else may answer", replace(WAITS, options=NEVER), seen(ollama=out(9)), Stay()),
     ("until it is to pay", replace(WAITS, options=DEFER), seen(), Stay(look_ms=22_500)),
     ("to the next for a backlog", WAITS, seen(ollama=deep(400)), To("openai", "too_slow")),
     ("to the next for a queue without workers", WAITS, seen(ollama=DEAD), To("openai", "no_workers")),
@@ -135,8 +136,8 @@ QUEUES: list[tuple[str, Record, Snapshot, Move]] = [
     ("to its end for want of workers", replace(WAITS, deadline=NOW), NONE_LIVE, End(Reason.NO_WORKERS)),
     ("to the deadline's end where somebody had begun it", replace(WAITS, deadline=NOW, first=NOW - 9), NONE_LIVE,
      End(Reason.DEADLINE)),
-    ("to the deadline's end where it had moved", replace(WAITS, deadline=NOW, attempts=(Attempt(provider="x", what="waited"),)),
-     NONE_LIVE, End(Reason.DEADLINE)),
+    ("to the deadline's end where it had moved",
+     replace(WAITS, deadline=NOW, attempts=(Attempt(provider="x", what="waited"),)), NONE_LIVE, End(Reason.DEADLINE)),
     ("a batch row where there is only a backlog", replace(WAITS, queue="ollama.batch"), seen(ollama_batch=deep(9_999)),
      Stay()),
     ("a batch row where half-open lets others through", replace(WAITS, queue="ollama.batch"),
@@ -166,7 +167,8 @@ def test_what_a_failure_narrowed_holds_for_the_next_choice() -> None:
 
 
 def test_with_a_third_provider_each_is_tried_before_any_is_asked_again() -> None:
-    record, order = RUNS, []
+    record = RUNS
+    order: list[str] = []
     for _ in range(3):
         provider = "ollama" if not order else order[-1]
         moved = next_move(record, THREE, seen(), failed_at=provider)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from understudy.state.keys import Keys
+    from understudy.state.report import Report
 
 
 @dataclass(frozen=True)
@@ -46,31 +47,6 @@ class Adoption:
     deadline_ms: int
     canvas: str
     v: int = FORMAT_VERSION
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one request told about its provider's health; `verdict` is ok, hard, quality, open or none."""
-
-    provider: str
-    model: str
-    rid: str
-    gen: int
-    verdict: str
-    kind: str
-    ms: int | None = None
-    slow: bool | None = None
-    why: str | None = None
-    jitter: float | None = None
-    retry_after_ms: int | None = None
-    open_ms: int | None = None
-    pause_ms: int | None = None
-    queues: Sequence[str] | None = None
-
-    def fields(self, call_id: str) -> dict[str, Any]:
-        """As the scripts read it; permits are kept under the call's id and the request's."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        return {**given, "rid": f"{call_id}:{self.rid}"}
 
 
 @dataclass(frozen=True)

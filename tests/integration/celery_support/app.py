@@ -58,7 +58,7 @@ use_hooks(app, hooks)
 
 
 @app.task
-def echo(value: Any = None) -> Any:
+def echo(value: Any = None, dispatch: Any = None) -> Any:
     return value
 
 
