@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
 from understudy.routing import Policy, kept_back_ms
+from workers import chat_reply
 from workers.failures import Next, ProviderFailure, Same, row
 from workers.kind_work import Prompt, Reply, work_for
 from workers.unusable import Refused, Unusable
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from understudy.state.ledger import Reply as Granted
     from understudy.state.report import Report
-    from workers import chat_reply
     from workers.context import Context
     from workers.leases import Lease
     from workers.run import Run
@@ -132,7 +133,8 @@ class Attempting:
             raise ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)
         if not self._lease.safe:
             raise LeaseLost
-        reply = await self._context.chat.complete(
+        asked = time.monotonic()
+        asking = self._context.chat.complete(
             provider,
             prompt,
             timeout_s=timeout_s,
@@ -143,6 +145,14 @@ class Attempting:
             # with less than what counts as slow, a time-out says nothing about the provider
             bounded_by_deadline=timeout_s < provider.slow_s,
         )
+        try:
+            reply = await asking
+        except ProviderFailure as failure:
+            if failure.row.name != "content_filter":
+                raise
+            # Some filter with an error, others within the answer: what it means, the kind decides for both alike.
+            ms = int((time.monotonic() - asked) * 1000)
+            reply = chat_reply.Reply("", "content_filter", None, (), Usage(), provider.model, ms, ms, failure.requests)
         run.requests += reply.requests
         return reply
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 
 STALE_TICKS = 5
 
+FIRST_TICK_S = 2 * TICK_MS / 1000
+"""Workers that have just started are given this long for their first tick."""
+
+LOOK_S = 0.1
+
 
 async def worker_checks(redis: Redis, settings: Settings, providers: Sequence[Provider]) -> list[Check]:
     """Queues, breakers and the reconciler, as all workers share them."""
     keys = Keys(settings.understudy_prefix)
     try:
         seen = await Health(redis, keys, providers).snapshot()
-        last = await redis.hget(keys.tick(), "last")
+        last = await _last_tick(redis, keys, patience_s=FIRST_TICK_S if seen.workers else 0)
         async with redis.pipeline(transaction=False) as pipe:
             for worker in seen.workers:
                 pipe.hget(keys.worker(str(worker["id"])), "version")
@@ -43,6 +49,16 @@ async def worker_checks(redis: Redis, settings: Settings, providers: Sequence[Pr
         found.append(version_check([str(found) for found in versions if found]))
         found.append(tick_check(seen.now - int(float(last)) if last else None))
     return found
+
+
+async def _last_tick(redis: Redis, keys: Keys, *, patience_s: float) -> str | None:
+    """When a reconciler looked last, in Redis milliseconds; None where none has by the end of the patience."""
+    last: str | None = await redis.hget(keys.tick(), "last")
+    while last is None and patience_s > 0:
+        await asyncio.sleep(LOOK_S)
+        patience_s -= LOOK_S
+        last = await redis.hget(keys.tick(), "last")
+    return last
 
 
 def queue_checks(provider: Provider, seen: Snapshot) -> list[Check]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ from celery import chain, chord
 from celery.exceptions import TaskRevokedError
 
 from tests.integration.celery_support.worker import APP, WorkerProcess, plain_client
+from tests.support.plain_parts import Eavesdropper
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
@@ -22,34 +22,6 @@ if TYPE_CHECKING:
 
 SECRET = "marker-of-what-a-user-wrote"
 LIMIT_S = 30
-
-
-class Eavesdropper:
-    """All the events of the workers, as Flower receives them."""
-
-    def __init__(self, client: Celery) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._client, self._over = client, False
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        with self._client.connection() as connection:
-            receiver = self._client.events.Receiver(connection, handlers={"*": self.events.append})
-            while not self._over:
-                try:
-                    receiver.capture(limit=None, timeout=0.5, wakeup=False)
-                except TimeoutError:
-                    continue
-                except (OSError, redis.RedisError):
-                    return  # Redis is gone, as at the end of the run
-
-    def types(self) -> set[str]:
-        return {event["type"] for event in self.events}
-
-    def stop(self) -> None:
-        self._over = True
-        self._thread.join(5)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
 
-from tests.support.plain_parts import REQUESTS, got, rounds, told
-from tests.support.polling import aeventually
+from tests.support.plain_parts import REQUESTS, celery_is_told, got
 from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome
 from workers.stand_in import Fate
@@ -31,7 +30,7 @@ async def test_a_plain_caller_gets_the_outcome_as_json(stack: Stack, bot: PlainC
     assert [attempt.what for attempt in outcome.attempts] == ["answered"]
     assert outcome.usage.total_tokens
     async with stack.look() as look:
-        await aeventually(lambda: told(look, result.id))
+        await celery_is_told(look, result.id)
 
 
 async def test_the_arguments_may_be_positional_and_options_are_kept(stack: Stack, bot: PlainCaller) -> None:
@@ -53,7 +52,7 @@ async def test_a_call_sent_to_a_provider_that_its_options_shut_out_moves_to_one_
 async def test_a_result_that_is_ignored_is_stored_nowhere_and_the_ledger_rests(stack: Stack, bot: PlainCaller) -> None:
     result = bot.call().apply_async(ignore_result=True)
     async with stack.look() as look:
-        await aeventually(lambda: told(look, result.id))
+        await celery_is_told(look, result.id)
     assert bot.stored(result.id) == {}
 
 
@@ -83,9 +82,7 @@ async def test_canvas_works_and_a_fallback_in_its_middle_keeps_it(
     assert {each["provider"] for each in [*outcomes, *collected]} == {answering}
     assert bot.stored(never) == {}
     async with stack.look() as look:
-        for call_id in (chained.parent.id, *(each.id for each in joined.parent)):
-            await aeventually(lambda call_id=call_id: told(look, call_id))
-            assert await rounds(look, call_id) == 0
+        await celery_is_told(look, chained.parent.id, *(each.id for each in joined.parent))
 
 
 async def test_a_moved_call_keeps_its_id_and_lists_both_attempts(stack: Stack, bot: PlainCaller) -> None:

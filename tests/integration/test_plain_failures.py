@@ -11,7 +11,7 @@ from celery.backends.base import create_exception_cls
 from celery.exceptions import NotRegistered
 from celery.result import AsyncResult
 
-from tests.support.plain_parts import got, rounds, told
+from tests.support.plain_parts import celery_is_told, got
 from tests.support.polling import aeventually
 from understudy.contracts.call import AnyOutcome
 from understudy.errors import AllProvidersFailed, DeadlineExceeded, InvalidRequest, VersionMismatch
@@ -58,8 +58,7 @@ async def test_a_failure_survives_the_json_backend(stack: Stack, bot: PlainCalle
     unknown = create_exception_cls(stored["result"]["exc_type"], "bot")(*stored["result"]["exc_message"])
     assert unknown.args[1] == result.id
     async with stack.look() as look:
-        await aeventually(lambda: told(look, result.id))
-        assert await rounds(look, result.id) == 0
+        await celery_is_told(look, result.id)
 
 
 async def test_with_all_providers_out_a_thread_still_gets_a_name(stack: Stack, bot: PlainCaller) -> None:
@@ -161,8 +160,7 @@ async def test_a_call_that_the_reconciler_ends_fails_its_chain_and_its_chord(sta
     await body_failed(bot, joined, "DeadlineExceeded")
     assert got(AsyncResult(noticed, app=bot.app)) == joined.id
     async with stack.look() as look:
-        await aeventually(lambda: told(look, lone.id))
-        assert await rounds(look, lone.id) == 1
+        await celery_is_told(look, lone.id, in_rounds=1)
 
 
 async def test_celerys_time_limits_end_a_call_and_its_caller_hears_of_it(stack: Stack, bot: PlainCaller) -> None:
@@ -173,4 +171,4 @@ async def test_celerys_time_limits_end_a_call_and_its_caller_hears_of_it(stack: 
             got(result)
         assert [attempt["what"] for attempt in caught.value.attempts] == ["time_limit"]
         async with stack.look() as look:
-            await aeventually(lambda result=result, look=look: told(look, result.id))
+            await celery_is_told(look, result.id)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chain, chord
 from celery.exceptions import TaskRevokedError
 
-from tests.support.plain_parts import Eavesdropper, got, rounds, told
+from tests.support.plain_parts import Eavesdropper, celery_is_told, got
 from tests.support.polling import aeventually
 from understudy.errors import AllProvidersFailed, InvalidRequest
 from understudy.state.record import CANCELLED, PARKED, QUEUED
@@ -33,8 +34,7 @@ def revoked(result: Any) -> None:
 async def cancelled(look: Look, call_id: str, *, in_rounds: int = 0) -> None:
     """The ledger has it as cancelled, and knows that Celery was told."""
     assert (await look.record(call_id)).state == CANCELLED
-    await aeventually(lambda: told(look, call_id))
-    assert await rounds(look, call_id) == in_rounds
+    await celery_is_told(look, call_id, in_rounds=in_rounds)
 
 
 async def in_state(look: Look, call_id: str, state: str) -> bool:
@@ -134,7 +134,7 @@ async def test_no_event_shows_what_a_user_wrote(stack: Stack, bot: PlainCaller) 
             (failed.id, "task-failed"),
             (stopped.id, "task-revoked"),
         ):
-            await aeventually(lambda call_id=call_id, kind=kind: kind in flower.types(call_id))
+            await aeventually(partial(flower.showed, kind, call_id))
     ours = [event for event in flower.events if not event["hostname"].startswith("bot@")]
     assert stopped.id in json.dumps(shown)
     assert SECRET not in json.dumps(ours)

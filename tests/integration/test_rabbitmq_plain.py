@@ -8,7 +8,7 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
 
-from tests.support.plain_parts import PlainCaller, got, rounds, told
+from tests.support.plain_parts import PlainCaller, celery_is_told, got
 from tests.support.polling import aeventually
 from understudy.errors import AllProvidersFailed
 from understudy.state.record import CANCELLED
@@ -48,9 +48,7 @@ async def test_canvas_works_and_a_fallback_in_its_middle_keeps_it(
     assert [outcome["call_id"] for outcome in got(grouped)] == [each.id for each in grouped]
     assert (got(joined)["kind"], got(joined)["provider"]) == ("agent_turn", answering)
     async with rabbit.look() as look:
-        for call_id in (lone.id, chained.parent.id, *(each.id for each in joined.parent)):
-            await aeventually(lambda call_id=call_id: told(look, call_id))
-            assert await rounds(look, call_id) == 0
+        await celery_is_told(look, lone.id, chained.parent.id, *(each.id for each in joined.parent))
 
 
 async def test_a_failure_reaches_the_caller(rabbit: Stack, bot: PlainCaller) -> None:
@@ -72,4 +70,4 @@ async def test_revoke_stops_a_running_call(rabbit: Stack, bot: PlainCaller, term
     await aeventually(lambda: rabbit.running("ollama") == 0)
     async with rabbit.look() as look:
         assert (await look.record(result.id)).state == CANCELLED
-        await aeventually(lambda: told(look, result.id))
+        await celery_is_told(look, result.id)

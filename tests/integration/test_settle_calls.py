@@ -48,7 +48,7 @@ async def test_a_cancel_stops_the_running_request(stack: Stack, who: str, times:
                 await call.result(LIMIT_S)
     assert stack.counts("ollama")["aborted"] == times
     assert stack.counts("openai")["total"] == 0
-    figure(f"a {who}'s cancel has stopped the request (limit 2 s)", spread(took))
+    figure(f"request stopped after a cancel by {who} (limit 2 s)", spread(took))
 
 
 async def test_calls_with_one_key_are_one_request(stack: Stack) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import redis as redis_sync
 from celery import Celery
 
-from tests.support.polling import eventually
+from tests.support.polling import aeventually, eventually
 from tests.support.worker import ROOT
 from workers.leash import LeashedProcess
 
@@ -37,15 +37,20 @@ def got(result: Any) -> Any:
     return result.get(timeout=LIMIT_S)
 
 
-async def told(look: Look, call_id: str) -> bool:
-    """Whether the ledger knows that Celery has a call's outcome."""
-    record = await look.ledger.record(call_id)
-    return bool(record and record.told)
+async def celery_is_told(look: Look, *ids: str, in_rounds: int = 0) -> None:
+    """Wait until the ledger knows that Celery has the outcomes of these calls.
 
+    Args:
+        in_rounds: how often the reconciler had a call told; 0 where the worker that ended it did.
+    """
+    for call_id in ids:
 
-async def rounds(look: Look, call_id: str) -> int:
-    """How often the reconciler had to have Celery told; 0 where the worker did."""
-    return int(await look.redis.hget(look.keys.call(call_id), "tells") or 0)  # type: ignore[misc]
+        async def told(call_id: str = call_id) -> bool:
+            return (await look.record(call_id)).told
+
+        await aeventually(told)
+        tells: Any = await look.redis.hget(look.keys.call(call_id), "tells")
+        assert int(tells or 0) == in_rounds
 
 
 class PlainCaller:
@@ -120,9 +125,13 @@ class Eavesdropper:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def types(self, call_id: str | None = None) -> set[str]:
-        """Which kinds of event came, of all or of one task."""
-        return {event["type"] for event in list(self.events) if call_id in (None, event.get("uuid"))}
+    def types(self) -> set[str]:
+        """Which kinds of event came."""
+        return {event["type"] for event in list(self.events)}
+
+    def showed(self, kind: str, call_id: str) -> bool:
+        """Whether an event of this kind came for a task."""
+        return any((event["type"], event.get("uuid")) == (kind, call_id) for event in list(self.events))
 
     def stop(self) -> None:
         """Listen no longer."""
