@@ -10,10 +10,12 @@ from kombu import Connection, Exchange, Producer, Queue
 
 from bot_client import CallCancelled
 from tests.support.polling import aeventually
+from tests.support.ports import free_ports
 from understudy.providers import providers_from
 from understudy.queues import declared
 from workers.app import create_app
 from workers.broker import UNKNOWN_DEPTH, Broker
+from workers.ends import Publish
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
@@ -44,12 +46,12 @@ def messages(server: RabbitMQServer, queue: str = "ollama") -> int:
 
 async def test_a_batch_of_calls_is_published_and_every_one_answered(rabbit: Stack) -> None:
     async with rabbit.client() as llm, rabbit.look() as look:
-        calls = await submit(llm, 300)
+        calls = await submit(llm, 200)
         outcomes = await answered(calls)
         ids = [call.id for call in calls]
         assert [outcome.call_id for outcome in outcomes] == ids
         assert await look.ends_told(ids) == dict.fromkeys(ids, 1)
-    assert rabbit.requests() == 300
+    assert rabbit.requests() == 200
 
 
 async def test_a_fallback_keeps_the_id(rabbit: Stack) -> None:
@@ -133,6 +135,18 @@ async def test_the_depth_of_a_queue_is_read_without_declaring_it(
     assert broker.depth("no-such-queue") == UNKNOWN_DEPTH
     assert broker.depth("no-such-queue") == UNKNOWN_DEPTH  # the first question did not make one
     app.close()
+
+
+def test_moves_that_cannot_be_published_raise_nothing_and_are_tried_no_further(
+    rabbit: Stack, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}//"
+    app = create_app(rabbit.settings.model_copy(update={"broker_url": nowhere}))
+    Broker(app).publish([Publish("moderation", f"call-{number}", "openai", sent=1) for number in range(3)])
+    app.close()
+    said = capsys.readouterr().out + caplog.text
+    assert "left to the reconciler" in said
+    assert "call-1" not in said
 
 
 async def test_bodies_that_are_no_message_are_dropped_and_the_worker_goes_on(

@@ -75,8 +75,10 @@ def reader_of(document: str, folder: Path, flavour: Flavour) -> Iterator[tuple[R
             entry["base_url"] = stand_in.base_url
             if entry.pop("api_key_env", None):
                 entry["api_key"] = "sk-made-up"
-        given = {"UNDERSTUDY_PROVIDERS": json.dumps(shown)} if shown else {}
-        with Stack(folder, flavour, workers=GUIDES[document], appendonly=True, **given) as stack:
+        more_providers = json.dumps(shown)
+        with Stack(
+            folder, flavour, workers=GUIDES[document], appendonly=True, UNDERSTUDY_PROVIDERS=more_providers
+        ) as stack:
             kept = {name: value for name, value in os.environ.items() if name.upper() not in KNOWN}
             path = [str(Path(sys.executable).parent), str(tools(folder / "bin")), os.environ["PATH"]]
             installed = {"PATH": os.pathsep.join(path), "PYTHONPATH": str(checkout)}
@@ -92,7 +94,7 @@ def reader_of(document: str, folder: Path, flavour: Flavour) -> Iterator[tuple[R
 
 
 @pytest.fixture
-def follow(tmp_path: Path, redis_flavour: Flavour) -> Iterator[Callable[[str], dict[Snippet, str]]]:
+def follow(tmp_path: Path, redis_flavour: Flavour) -> Callable[[str], dict[Snippet, str]]:
     """Follows a document to its end: what each block printed."""
 
     def to_its_end(document: str) -> dict[Snippet, str]:
