@@ -28,7 +28,7 @@ WANTED_FILES = 65_536
 @click.option("--fate", "fates", multiple=True, metavar="KEY=VALUE", help="What goes wrong; may be repeated.")
 @click.option("--seed", default=0, show_default=True, help="Of every draw.")
 @click.option("--parent", type=click.IntRange(1), help="End when the process with this id is gone.")
-def main(  # noqa: PLR0917 (click passes them by name)
+def main(
     name: str, host: str, port: int, admin_port: int, model: str, fates: tuple[str, ...], seed: int, parent: int | None
 ) -> None:
     """Serve a stand-in for a provider until SIGTERM or SIGINT.
