@@ -47,18 +47,20 @@ async def worker_checks(redis: Redis, settings: Settings, providers: Sequence[Pr
     found += [breaker_check(provider, seen) for provider in providers]
     if seen.workers:
         found.append(version_check([str(found) for found in versions if found]))
-        found.append(tick_check(seen.now - int(float(last)) if last else None))
+        found.append(tick_check(None if last is None else seen.now - last))
     return found
 
 
-async def _last_tick(redis: Redis, keys: Keys, *, patience_s: float) -> str | None:
+async def _last_tick(redis: Redis, keys: Keys, *, patience_s: float) -> int | None:
     """When a reconciler looked last, in Redis milliseconds; None where none has by the end of the patience."""
-    last: str | None = await redis.hget(keys.tick(), "last")
-    while last is None and patience_s > 0:
+    while True:
+        last = await redis.hget(keys.tick(), "last")
+        if last is not None:
+            return int(float(last))
+        if patience_s <= 0:
+            return None
         await asyncio.sleep(LOOK_S)
         patience_s -= LOOK_S
-        last = await redis.hget(keys.tick(), "last")
-    return last
 
 
 def queue_checks(provider: Provider, seen: Snapshot) -> list[Check]:

@@ -32,8 +32,8 @@ def revoked(result: Any) -> None:
 
 
 async def cancelled(look: Look, call_id: str, *, in_rounds: int = 0) -> None:
-    """The ledger has it as cancelled, and knows that Celery was told."""
-    assert (await look.record(call_id)).state == CANCELLED
+    """The ledger has it as cancelled, and knows that Celery was told; each worker says REVOKED before that."""
+    await aeventually(lambda: in_state(look, call_id, CANCELLED))
     await celery_is_told(look, call_id, in_rounds=in_rounds)
 
 

@@ -69,5 +69,5 @@ async def test_revoke_stops_a_running_call(rabbit: Stack, bot: PlainCaller, term
         got(result)
     await aeventually(lambda: rabbit.running("ollama") == 0)
     async with rabbit.look() as look:
-        assert (await look.record(result.id)).state == CANCELLED
         await celery_is_told(look, result.id)
+        assert (await look.record(result.id)).state == CANCELLED
