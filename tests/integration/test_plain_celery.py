@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.support.plain_parts import PlainCaller
     from tests.support.stack import Stack
 
-pytestmark = pytest.mark.xdist_group("plain")
-
 
 @pytest.mark.parametrize("kind", REQUESTS)
 async def test_a_plain_caller_gets_the_outcome_as_json(stack: Stack, bot: PlainCaller, kind: str) -> None:

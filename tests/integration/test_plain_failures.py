@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.support.plain_parts import PlainCaller
     from tests.support.stack import Stack
 
-pytestmark = pytest.mark.xdist_group("plain")
 SECRET = "marker-of-what-a-user-wrote"
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.support.stack import Look, Stack
     from understudy.state.ledger import Reply
 
-pytestmark = pytest.mark.xdist_group("plain")
 NOWHERE = "ollama.batch"
 """A queue that no worker of these tests consumes: what is sent there waits for the test's own hand."""
 
