@@ -98,4 +98,6 @@ def plain_client(redis_url: str, broker_url: str = "") -> Celery:
     """A Celery application that knows nothing of the project, as a plain caller has it."""
     client = Celery("plain", broker=broker_url or redis_url, backend=redis_url)
     client.conf.task_default_queue = "q"
+    # kombu's pools are shared by all clients of one address, and other tests on this server cut every connection.
+    client.conf.broker_pool_limit = None
     return client
