@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests share a process, and so the servers they start. (pytest-xdist 3.8 ignores its groups on pytest 9.2.)
 PYTEST := $(BIN)/python -m pytest
-PARALLEL ?= -n 2 --dist loadfile
+PARALLEL ?= -n 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo up test test-redis lint format soak lock clean

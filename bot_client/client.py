@@ -159,7 +159,10 @@ class Understudy(Client):
         """Read the health of every provider, in the order of preference."""
         self._require_started()
         with reaching_redis():
-            return provider_statuses(self._providers, await self._health.snapshot())
+            seen = await self._health.snapshot()
+        # what the caller is shown, the next call goes by
+        self._opener.forget_health()
+        return provider_statuses(self._providers, seen)
 
     async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
         """Put a provider first for a while; see `Client.force_provider`."""
