@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 from pydantic import ValidationError
 
 from understudy.contracts.call import AnyOutcome, Outcome, ResultT, Status
-from understudy.contracts.failure import call_error
+from understudy.contracts.failure import call_error, key_conflict
 from understudy.errors import KeyConflict, UnderstudyError, UnknownCall, VersionMismatch
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def typed_outcome(kind: Kind, end: End) -> Outcome[Any]:
 
 def conflict(kind: Kind) -> KeyConflict:
     """The error for a key that belongs to another request."""
-    return KeyConflict(f"call: key already belongs to another {kind.name} request; use one key for one request.")
+    return key_conflict(kind.name)
 
 
 def unknown(call_id: str) -> UnknownCall:

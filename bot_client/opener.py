@@ -13,8 +13,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from understudy.errors import Unavailable
 from understudy.routing import opening
-from understudy.state.ledger import Reply
-from understudy.state.lua import reply, source
+from understudy.state.lua import Reply, source
 
 if TYPE_CHECKING:
     from understudy.routing import Policy
@@ -119,7 +118,7 @@ class Opener:
                 one.sent = False  # the script failed as a whole: nothing was written
                 self._refuse([one], type(row).__name__)
             else:
-                one.reply.set_result(Reply(*reply(row)))
+                one.reply.set_result(Reply.of(row))
 
     async def _round(self, sha: str, encoded: list[str]) -> list[Any]:
         async with self._ledger.redis.pipeline(transaction=False) as pipe:

@@ -53,20 +53,25 @@ def publish(
     queue: str,
     sent: int,
     canvas: str = "",
+    task_id: str = "",
     producer: Any = None,
 ) -> None:
     """Publish a call's message: its id and the time of its dispatch, nothing that a user wrote.
 
     Args:
         canvas: a plain caller's links, chain, chord and group as `canvas_of` kept them; empty for a bot's call.
+        task_id: Celery's, where it is not the call's: of one of the tasks that share a call by its key.
         producer: where one is held for many messages.
     """
+    dispatch: dict[str, Any] = {"v": FORMAT_VERSION, "sent": sent}
+    if task_id:
+        dispatch["id"] = call_id
     options: dict[str, Any] = json.loads(canvas) if canvas else {"ignore_result": True}
     app.send_task(
         kind,
         args=(),
-        kwargs={"dispatch": {"v": FORMAT_VERSION, "sent": sent}},
-        task_id=call_id,
+        kwargs={"dispatch": dispatch},
+        task_id=task_id or call_id,
         queue=queue,
         argsrepr="()",
         kwargsrepr="{}",

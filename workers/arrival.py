@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from understudy.contracts import KINDS
+from understudy.contracts.ids import call_id_for
 from understudy.contracts.kind import parse_options, request_hash
 from understudy.errors import InvalidRequest
 from understudy.queues import canvas_of
@@ -15,6 +16,10 @@ from understudy.state.record import check_version
 if TYPE_CHECKING:
     from understudy.contracts.call import CallOptions
     from understudy.providers import Provider
+
+
+MAX_ID = 100
+"""Characters of a call's id."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Arrival:
     sent: int
     token: str
     adopt: Adoption | None
+    task: str | None = None
+    """Celery's id of a plain caller's task whose call has a key; else the call's id is the task's."""
 
 
 def read_arrival(
@@ -56,24 +63,30 @@ def read_arrival(
     provider = providers.get(queue.removesuffix(".batch"))
     if provider is None:
         raise InvalidRequest(f"{kind}: its queue belongs to no provider; the queues are {', '.join(providers)}.")
-    sent, adopt = 0, None
+    call_id, sent, adopt, task = str(task_request["id"]), 0, None, None
     if dispatch is not None:
         if not isinstance(dispatch, dict) or not _is_time(dispatch.get("sent")):
             raise InvalidRequest(f"{kind}: dispatch must be an object with v and sent, as bot_client publishes it.")
-        check_version(dispatch.get("v"), f"The message of call {task_request['id']}")
+        check_version(dispatch.get("v"), f"The message of call {call_id}")
         sent = dispatch["sent"]
+        if dispatch.get("id") is not None:
+            if not isinstance(dispatch["id"], str) or not 0 < len(dispatch["id"]) <= MAX_ID:
+                raise InvalidRequest(f"{kind}: dispatch.id must be a text of 1 to {MAX_ID} characters.")
+            call_id, task = dispatch["id"], call_id
     if request is not None:
-        adopt = _adoption(task_request, kind, request, call)
+        options, adopt = _adoption(task_request, kind, request, call)
+        if options.key is not None:
+            call_id, task = call_id_for(kind, options.key), str(task_request["id"])
     elif dispatch is None:
         raise InvalidRequest(f"{kind}: request is missing; it is the object that the contract describes.")
-    return Arrival(str(task_request["id"]), kind, queue, provider, sent, token, adopt)
+    return Arrival(call_id, kind, queue, provider, sent, token, adopt, task)
 
 
-def _adoption(task_request: dict[str, Any], kind: str, request: object, call: object) -> Adoption:
+def _adoption(task_request: dict[str, Any], kind: str, request: object, call: object) -> tuple[CallOptions, Adoption]:
     parsed = KINDS[kind].parse(request)
     options: CallOptions = parse_options(call)
     deadline_s = options.deadline_s or KINDS[kind].deadline_s
-    return Adoption(
+    return options, Adoption(
         kind=kind,
         request=parsed.model_dump_json(exclude_none=True),
         rhash=request_hash(kind, parsed),

@@ -58,6 +58,7 @@ class Broker:
                     queue=message.queue,
                     sent=message.sent,
                     canvas=message.canvas,
+                    task_id=message.task_id,
                     producer=producer,
                 )
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; a call that moved on never fails by them

@@ -15,6 +15,8 @@ class Ended:
 
     outcome: AnyOutcome
     plain: bool
+    waiters: frozenset[str] = frozenset()
+    """Tasks of Celery that share the call by its key, and are to get the outcome."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Publish:
     queue: str
     sent: int
     canvas: str = ""
+    task_id: str = ""
+    """Celery's, of one of the tasks that share a call by its key; else the call's id is the task's."""
 
 
 @dataclass(frozen=True)

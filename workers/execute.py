@@ -37,6 +37,7 @@ def execute(task: KindTask, kind: str, request: object, call: object, dispatch: 
 
     Raises:
         CallError: the call ended without an answer.
+        KeyConflict: the key of the call belongs to another request.
         InvalidRequest, VersionMismatch: the message is none that can be worked on.
         Ignore: the call goes on elsewhere, or somebody else has it.
     """
@@ -51,14 +52,20 @@ def execute(task: KindTask, kind: str, request: object, call: object, dispatch: 
         raise Ignore
     if not isinstance(end, Ended):
         raise Ignore
-    outcome = end.outcome
-    task.request.understudy_tell = end.plain
+    outcome, plain = end.outcome, end.plain
+    if end.waiters - {arrival.task}:
+        parts.tell_others(arrival.call_id, arrival.task or "")
     if outcome.status is Status.CANCELLED:
-        if end.plain:
+        if plain:
             stores = not task.request.ignore_result
-            task.backend.mark_as_revoked(arrival.call_id, "revoked", request=task.request, store_result=stores)
-            parts.told(arrival.call_id)
+            task.backend.mark_as_revoked(task.request.id, "revoked", request=task.request, store_result=stores)
+            parts.told(task.request.id)
         raise Ignore
+    if arrival.task is not None:
+        if arrival.task not in end.waiters:  # Celery has its outcome, or is to hear that it was revoked
+            raise Ignore
+        plain = True
+    task.request.understudy_tell = plain
     if outcome.status is Status.FAILED:
         raise call_error(outcome)
-    return outcome.model_dump(mode="json") if end.plain else None
+    return outcome.model_dump(mode="json") if plain else None

@@ -20,7 +20,7 @@ from understudy.state.keys import TICK_MS
 from understudy.state.record import FAILED, PARKED, QUEUED, RUNNING, Record
 from workers.broker import UNKNOWN_DEPTH
 from workers.ends import Publish
-from workers.redispatch import Redispatch, publish_of
+from workers.redispatch import Redispatch, publish_of, tellings_of
 
 if TYPE_CHECKING:
     from understudy.state.health import Snapshot
@@ -96,12 +96,12 @@ class Reconciler:
             looked += len(rows)
             batch = Batch(await self._context.look(), backlog)
             found = await asyncio.gather(*(self._one(due, batch) for due in rows), return_exceptions=True)
-            await self._publish([message for message in found if isinstance(message, Publish)])
+            await self._publish([message for told in found if isinstance(told, list) for message in told])
             for error in found:
                 if isinstance(error, BaseException):
                     raise error
 
-    async def _one(self, due: Due, batch: Batch) -> Publish | None:
+    async def _one(self, due: Due, batch: Batch) -> list[Publish]:
         """One call, alone: whatever is wrong with it holds up no other."""
         async with self._slots:
             try:
@@ -113,7 +113,7 @@ class Reconciler:
             except Exception as error:  # noqa: BLE001 - one call's fault is its own
                 log.error("call cannot be looked at", call=due.id, error=type(error).__name__)
             await self._unread(due)
-            return None
+            return []
 
     async def _unread(self, due: Due) -> None:
         """A call that this version cannot read: another worker may, up to its deadline; then it ends all the same."""
@@ -132,16 +132,16 @@ class Reconciler:
         sending.add_done_callback(self._sending.discard)
         await asyncio.wait({sending}, timeout=BROKER_S)
 
-    async def _look_at(self, due: Due, batch: Batch) -> Publish | None:
+    async def _look_at(self, due: Due, batch: Batch) -> list[Publish]:
         record = await self._context.ledger.record(due.id)
         if record is None or (record.epoch, record.turn) != (due.epoch, due.turn):
-            return None
+            return []
         if due.why == "tell":
             reply = await self._context.ledger.retell(due, self._consumed(record.queue, batch.seen))
-            return publish_of(reply, due.id) if reply.word == "publish" else None
-        if record.state == RUNNING:
-            return await self._worker_lost(record, batch)
-        return await self._waiting(record, batch)
+            return tellings_of(reply, due.id)
+        look = self._worker_lost if record.state == RUNNING else self._waiting
+        message = await look(record, batch)
+        return [message] if message else []
 
     def _consumed(self, queue: str, seen: Snapshot) -> str:
         """The queue, or one that has workers where it has none."""

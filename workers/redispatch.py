@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -127,7 +128,7 @@ class Redispatch:
         if reply.word == "publish":
             return publish_of(reply, call_id)
         if reply.word == "ended" and (record := await self._context.ledger.record(call_id)):
-            return Ended(record.parsed_outcome(), record.plain)
+            return Ended(record.parsed_outcome(), record.plain, record.waiters)
         return Dropped(f"{reply.word} {reply.text('why')}".strip())
 
     @staticmethod
@@ -144,6 +145,16 @@ class Redispatch:
             log.info("call waits", for_ms=move.for_ms, new_round=bool(move.anew), **said)
         elif isinstance(move, End):
             log.warning("call ended without an answer", reason=move.reason.value, **said)
+
+
+def tellings_of(reply: Reply, call_id: str) -> list[Publish]:
+    """The messages that tell Celery of a call: its own task, and those that share it by its key."""
+    own = [publish_of(reply, call_id)] if reply.number("own") else []
+    tasks = reply.texts("tasks")
+    return own + [
+        replace(publish_of(reply, call_id), task_id=task, canvas=canvas)
+        for task, canvas in zip(tasks[::2], tasks[1::2], strict=True)
+    ]
 
 
 def publish_of(reply: Reply, call_id: str) -> Publish:

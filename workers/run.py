@@ -38,6 +38,9 @@ class Run:
     earlier: tuple[Attempt, ...]
     tried: frozenset[str]
     plain: bool
+    """Whether Celery is to hear of the end from here."""
+    task: str | None = None
+    """Celery's id of the message, where its call has a key."""
     requests: int = 0
     """Sent to the provider within this attempt."""
     at: float = field(default_factory=time.monotonic)
@@ -71,7 +74,8 @@ class Run:
             first=reply.number("first"),
             earlier=read_attempts(reply.text("attempts")),
             tried=frozenset(reply.text("tried").split()),
-            plain=reply.text("plain") == "1",
+            plain=reply.text("plain") == "1" or arrival.task is not None,
+            task=arrival.task,
             at=at,
         )
 

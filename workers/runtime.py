@@ -28,6 +28,7 @@ from workers.leases import Leases
 from workers.loop import LoopThread, current
 from workers.prober import Prober
 from workers.reconciler import Reconciler
+from workers.redispatch import tellings_of
 from workers.work import Work
 
 if TYPE_CHECKING:
@@ -106,18 +107,22 @@ class Runtime:
             self.loop.call_soon(self.heartbeat.stopped)
 
     def revoked(self, ids: list[str]) -> None:
-        """Somebody revoked these tasks: their calls are cancelled, wherever they are."""
+        """Somebody revoked these tasks: their calls are cancelled, wherever they are, unless others share them."""
         if self.loop:
-            for call_id in ids:
-                self.loop.submit(self.context.ledger.cancel(call_id, operator=True))
+            for task_id in ids:
+                self.loop.submit(self._revoked(task_id))
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run on the worker's loop, from a Celery thread that waits for it."""
         return current().run(coro)
 
-    def told(self, call_id: str) -> None:
+    def told(self, task_id: str) -> None:
         """Celery has stored a plain caller's outcome; one that the ledger misses is told again."""
-        current().submit(self.context.ledger.told(call_id))
+        current().submit(self.context.ledger.told(task_id))
+
+    def tell_others(self, call_id: str, task: str) -> None:
+        """A call has ended that other tasks share: each is told by a message; what fails is left to a reconciler."""
+        current().submit(self._tell_others(call_id, task))
 
     async def stop(self) -> None:
         """End all parts; after the last job."""
@@ -126,6 +131,13 @@ class Runtime:
         await self.context.chat.close()
         await self.context.redis.aclose()
         _current = None
+
+    async def _revoked(self, task_id: str) -> None:
+        reply = await self.context.ledger.revoke(task_id)
+        await self._send(tellings_of(reply, reply.text("id")))
+
+    async def _tell_others(self, call_id: str, task: str) -> None:
+        await self._send(tellings_of(await self.context.ledger.tell_others(call_id, task), call_id))
 
     async def _depth(self, queue: str) -> int:
         return await asyncio.to_thread(self.broker.depth, queue)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome, Reason, Status
+from understudy.contracts.failure import key_conflict
 from understudy.errors import VersionMismatch
 from understudy.state.record import CANCELLED, DONE
 from workers.attempt import Answer, Attempting, Failed, LeaseLost, policy_of_run
@@ -49,7 +50,14 @@ class Work:
             return Dropped(begun.text("why"))
         if begun.word == "replay":
             record = await self._context.insist(lambda: self._context.ledger.record(arrival.call_id))
-            return Ended(record.parsed_outcome(), plain=True) if record else Dropped("missing")
+            if record is None:
+                return Dropped("missing")
+            # those who share the call are told by others: this message alone is answered
+            return Ended(record.parsed_outcome(), True, record.waiters & {arrival.task})
+        if begun.word == "conflict":
+            raise key_conflict(arrival.kind)
+        if begun.word == "revoked":
+            return Ended(AnyOutcome(call_id=arrival.call_id, kind=arrival.kind, status=Status.CANCELLED), plain=True)
         if begun.word == "denied":
             fence: dict[str, Any] = {
                 "epoch": begun.number("epoch"),
@@ -76,6 +84,7 @@ class Work:
             token=arrival.token,
             worker=self._context.worker_id,
             adopt=arrival.adopt,
+            task=arrival.task,
             degraded=KINDS[arrival.kind].degraded is not None,
         )
 
@@ -156,7 +165,7 @@ class Work:
             until=time.monotonic() + max(0.0, run.left_s()) + INSIST_S,
         )
         if reply.word == "accepted":
-            return Ended(outcome, run.plain)
+            return Ended(outcome, run.plain, frozenset(reply.texts("waiters")))
         log.warning("answer refused", call=run.call_id, kind=run.kind, why=reply.text("why"))
         return await self._without(run, f"refused: {reply.text('why')}")
 
@@ -170,12 +179,11 @@ class Work:
 
     async def _without(self, run: Run, why: str) -> End:
         """The call went on, or ended, without this attempt; of a plain call that was cancelled, Celery hears here."""
-        if run.plain:
-            with suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_S):
-                    record = await self._context.ledger.record(run.call_id)
-                    if record and record.state == CANCELLED:
-                        return Ended(record.parsed_outcome(), plain=True)
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                record = await self._context.ledger.record(run.call_id)
+                if record and record.state == CANCELLED and (run.plain or record.waiters):
+                    return Ended(record.parsed_outcome(), run.plain, record.waiters)
         return Dropped(why)
 
     async def _aborted(self, run: Run, why: str, stop: asyncio.CancelledError) -> End:
@@ -185,8 +193,11 @@ class Work:
             if why == SHUTDOWN:
                 return await self._redispatch.after(run.call_id, attempt=run.attempt("handed_back"), **fence)
             if why == TERMINATED:
-                await self._context.ledger.cancel(run.call_id, operator=True)
-                await self._let_go(run, why)
+                word = (await self._context.ledger.revoke(run.task or run.call_id)).word
+                if run.task and word != CANCELLED:  # the call goes on for others, and a reconciler moves it
+                    await self._context.ledger.hop(run.call_id, until_ms=0, attempt=run.attempt("handed_back"), **fence)
+                else:
+                    await self._let_go(run, why)
             elif why in (SOFT_LIMIT, HARD_LIMIT):
                 attempt = run.attempt("time_limit", "Celery's time limit for the task")
                 return await self._redispatch.after(run.call_id, attempt=attempt, end=Reason.DEADLINE, **fence)

@@ -10,6 +10,7 @@ from understudy.errors import (
     CallCancelled,
     CallError,
     DeadlineExceeded,
+    KeyConflict,
     NoWorkers,
     Quarantined,
 )
@@ -72,6 +73,11 @@ def call_error(outcome: Outcome[Any]) -> CallError:
     because = f" ({outcome.detail.rstrip('.')})" if outcome.detail else ""
     message = f"{outcome.kind} {outcome.call_id} {happened}{because}: {_time(outcome)}; {advice}."
     return error(message, outcome.call_id, outcome.model_dump(mode="json"))
+
+
+def key_conflict(kind: str) -> KeyConflict:
+    """The error for a key that belongs to another request."""
+    return KeyConflict(f"call: key already belongs to another {kind} request; use one key for one request.")
 
 
 def _time(outcome: Outcome[Any]) -> str:

@@ -30,6 +30,10 @@ class Keys:
         """Hash: one call, from opening to a day after its deadline."""
         return f"{self.prefix}call:{call_id}"
 
+    def task(self, task_id: str) -> str:
+        """String, as long as its call: the call of a plain caller's task that has a key."""
+        return f"{self.prefix}task:{task_id}"
+
     def due(self) -> str:
         """Sorted set, call id → when the reconciler looks at it; a row goes when its call ends (plain: is told)."""
         return f"{self.prefix}due"

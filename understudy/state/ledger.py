@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import FORMAT_VERSION, Attempt
-from understudy.state.lua import Lua, reply
+from understudy.state.lua import Lua, Reply
 from understudy.state.record import Record
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from understudy.state.keys import Keys
     from understudy.state.report import Report
+
+__all__ = ["Adoption", "Due", "Ledger", "NewCall", "Reply"]
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,6 @@ class Adoption:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a script answered: a word, and named values."""
-
-    word: str
-    values: Mapping[str, Any]
-
-    def number(self, name: str) -> int:
-        """A value as a whole number; 0 where there is none."""
-        return int(float(self.values.get(name) or 0))
-
-    def text(self, name: str) -> str:
-        """A value as text; empty where there is none."""
-        return str(self.values.get(name) or "")
-
-
-@dataclass(frozen=True)
 class Due:
     """One call that a reconciler is to look at; `why` is lease, deadline, parked, waiting or tell."""
 
@@ -87,7 +73,7 @@ class Ledger:
         self.lua = Lua(redis, keys, shift_ms)
 
     async def _run(self, name: str, **args: Any) -> Reply:
-        return Reply(*reply(await self.lua(name, **args)))
+        return Reply.of(await self.lua(name, **args))
 
     async def open(self, call: NewCall) -> Reply:
         """Open a call: ``publish(queue, sent)``, ``attached``, ``done``, ``conflict`` or ``late``."""
@@ -104,11 +90,14 @@ class Ledger:
         token: str,
         worker: str,
         adopt: Adoption | None = None,
+        task: str | None = None,
         degraded: bool = False,
     ) -> Reply:
         """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``.
 
-        One that is late ends here, unless its kind has a ``degraded`` answer: that a reconciler gives.
+        ``task`` is Celery's id of a message whose call has a key: also ``conflict`` (that call has another request) and
+        ``revoked`` (this task, not the call). One that is late ends here, unless its kind has a ``degraded`` answer:
+        that a reconciler gives.
         """
         return await self._run(
             "begin",
@@ -120,6 +109,7 @@ class Ledger:
             token=token,
             worker=worker,
             adopt=asdict(adopt) if adopt else None,
+            task=task,
             degraded=degraded or None,
         )
 
@@ -228,7 +218,7 @@ class Ledger:
         primary_model: str | None = None,
         preferred_ms: int | None = None,
     ) -> Reply:
-        """End a call with its outcome: ``accepted`` or ``refused(why)``."""
+        """End a call with its outcome: ``accepted(waiters)`` or ``refused(why)``."""
         return await self._run(
             "finish",
             id=call_id,
@@ -253,22 +243,30 @@ class Ledger:
         """Give a call up; returns its state's letter, or ``missing``."""
         return (await self._run("cancel", id=call_id, inbox=inbox, operator=operator or None)).word
 
+    async def revoke(self, task_id: str) -> Reply:
+        """Celery revoked a task: a state's letter, ``missing``, or ``publish``, where its call goes on for others."""
+        return await self._run("cancel", id=task_id, task=True)
+
     async def due(self, me: str, queues: Sequence[str]) -> tuple[str, list[Due]]:
         """The calls to look at: ``rows``, or ``busy`` (another has the tick), ``quiet`` (after an outage)."""
         word, *rest = await self.lua("due", me=me, queues=queues)
         rows = rest[0] if rest else ()
         return str(word), [Due(str(r[0]), int(r[1]), int(r[2]), str(r[3])) for r in rows]
 
-    async def told(self, call_id: str) -> str:
-        """Note that Celery has a plain call's outcome."""
-        return (await self._run("told", id=call_id)).word
+    async def told(self, task_id: str) -> str:
+        """Note that Celery has the outcome of a plain caller's task."""
+        return (await self._run("told", id=task_id)).word
 
     async def retell(self, due: Due, queue: str | None = None) -> Reply:
-        """Send an ended plain call to Celery once more: ``publish(queue, sent, canvas, kind)`` or ``refused``.
+        """Have Celery told of an ended call: ``publish(queue, sent, kind, own, canvas, tasks)`` or ``refused``.
 
         Any worker can tell: ``queue`` is one that is consumed, where the call's own is not.
         """
         return await self._run("retell", id=due.id, epoch=due.epoch, turn=due.turn, queue=queue)
+
+    async def tell_others(self, call_id: str, task: str) -> Reply:
+        """Have the tasks that share an ended call told, but the one that hears from its own worker; as `retell`."""
+        return await self._run("retell", id=call_id, others=task)
 
     async def elect(self, key: str, me: str, ms: int) -> bool:
         """Whether this worker holds the right to a job for the next ``ms``."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from redis.asyncio import Redis
 
@@ -55,6 +56,26 @@ class Lua:
         return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 
-def reply(raw: list[Any]) -> tuple[str, dict[str, Any]]:
-    """A script's reply: what it says, and its named values."""
-    return str(raw[0]), dict(zip(raw[1::2], raw[2::2], strict=True))
+@dataclass(frozen=True)
+class Reply:
+    """What a script answered: a word, and named values."""
+
+    word: str
+    values: Mapping[str, Any]
+
+    def number(self, name: str) -> int:
+        """A value as a whole number; 0 where there is none."""
+        return int(float(self.values.get(name) or 0))
+
+    def text(self, name: str) -> str:
+        """A value as text; empty where there is none."""
+        return str(self.values.get(name) or "")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A value as a list of texts; empty where there is none."""
+        return tuple(str(each) for each in self.values.get(name) or ())
+
+    @classmethod
+    def of(cls, raw: list[Any]) -> Reply:
+        """A script's reply, as the client hands it on."""
+        return cls(str(raw[0]), dict(zip(raw[1::2], raw[2::2], strict=True)))

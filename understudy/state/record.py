@@ -53,6 +53,8 @@ class Record:
     plain: bool = False
     told: bool = False
     canvas: str = ""
+    waiters: frozenset[str] = frozenset()
+    """Tasks of Celery that share the call by its key and have no outcome."""
     begun: int = 0
     first: int = 0
     ended: int = 0
@@ -109,6 +111,7 @@ class Record:
             plain=raw.get("plain") == "1",
             told=raw.get("told") == "1",
             canvas=raw.get("canvas", ""),
+            waiters=frozenset(name[7:] for name in raw if name.startswith("waiter:")),
             begun=number("begun"),
             first=number("first"),
             ended=number("ended"),

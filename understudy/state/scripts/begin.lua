@@ -1,6 +1,7 @@
 -- begin: a worker has taken a message and asks whether it may work on the call.
 -- args: id provider model queue sent token worker; adopt (a plain caller's message): kind v request rhash deadline_ms
--- opts canvas; degraded (its kind has an answer for a call that nobody answers in time)
+-- opts canvas; task (Celery's id of a message whose call has a key); degraded (its kind has an answer for a call that
+-- nobody answers in time)
 
 -- How long at least a call that was denied does not ask the provider again. Not for the whole cooldown or pause: either may
 -- end earlier, and whoever moves the call on sees both.
@@ -25,8 +26,13 @@ local function run()
     'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now }
 end
 local function over()
-  if c.plain == '1' and c.told ~= '1' then return { 'replay' } end
+  if a.task or (c.plain == '1' and c.told ~= '1') then return { 'replay' } end
   return { 'drop', 'why', 'ended' }
+end
+local function ended(reason)
+  end_call(a.id, c, 'F', reason)
+  if #tasks_of(c, a.task) > 0 then look_at(a.id, now) end
+  return over()
 end
 
 local function denied()
@@ -41,16 +47,34 @@ if c and c.st == 'R' and c.token == a.token then
   return run()
 end
 if c and c.st == 'P' and c.denied_to == a.token then return denied() end
-if not c then
+local joins = false
+if a.task then
+  if c and a.adopt and c.rhash ~= a.adopt.rhash then return { 'conflict' } end
+  if c and c['revoked:' .. a.task] then return { 'revoked' } end
+  if c and not c['waiter:' .. a.task] then
+    -- a message that came again, of a task that Celery has the outcome of
+    if not a.adopt or redis.call('GET', task_key(a.task)) == a.id then return { 'drop', 'why', 'told' } end
+    joins = true
+  end
+end
+if not c or (joins and (c.st == 'F' or c.st == 'X')) then
   if not a.adopt then return { 'drop', 'why', 'missing' } end
-  c = {}
+  local epoch = next_epoch(c or {})
+  c = cleared(a.id, c)
   set_call(a.id, c, {
     v = a.adopt.v, st = 'Q', kind = a.adopt.kind, request = a.adopt.request, rhash = a.adopt.rhash,
-    deadline = now + a.adopt.deadline_ms, created = now, opts = a.adopt.opts, epoch = next_epoch({}), turn = 1,
-    sent = 0, crashes = 0, requests = 0, rounds = 0, inboxes = '', plain = 1, canvas = a.adopt.canvas,
-    prov = a.provider, queue = a.queue,
+    deadline = now + a.adopt.deadline_ms, created = now, opts = a.adopt.opts, epoch = epoch, turn = 1,
+    sent = 0, crashes = 0, requests = 0, rounds = 0, inboxes = '', prov = a.provider, queue = a.queue,
   })
+  -- a call with a key belongs to no one task: each of those that share it waits for it
+  if a.task then joins = true else set_call(a.id, c, { plain = 1, canvas = a.adopt.canvas }) end
   keep_call(a.id, c)
+end
+if joins then
+  set_call(a.id, c, { ['waiter:' .. a.task] = a.adopt.canvas, tells = 0 })
+  redis.call('SET', task_key(a.task), a.id, 'PX', math.max(int(c.deadline) - now, 0) + DAY_MS)
+  -- this message gets the outcome at once, and once more where its worker dies with it
+  if c.st == 'D' then redis.call('ZADD', P .. 'due', 'LT', now + 10000, a.id) end
 end
 if has_ended(c) then return over() end
 if now >= int(c.deadline) then
@@ -59,8 +83,7 @@ if now >= int(c.deadline) then
     look_at(a.id, now)
     return { 'drop', 'why', 'late' }
   end
-  end_call(a.id, c, 'F', 'deadline')
-  return over()
+  return ended('deadline')
 end
 if c.prov ~= a.provider then return { 'drop', 'why', 'elsewhere' } end
 if c.st == 'P' then return { 'drop', 'why', 'parked' } end
@@ -71,10 +94,7 @@ if c.st == 'R' then
   add_attempt(a.id, c, cjson.encode({
     provider = c.prov, model = a.model, what = 'worker_lost', ms = now - int(c.begun), requests = int(c.requests) - int(c.base),
   }))
-  if int(c.crashes) >= MAX_CRASHES then
-    end_call(a.id, c, 'F', 'quarantined')
-    return over()
-  end
+  if int(c.crashes) >= MAX_CRASHES then return ended('quarantined') end
 end
 
 -- breaker, pause and (with the money) budgets: looked at together, taken together

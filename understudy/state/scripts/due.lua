@@ -34,13 +34,13 @@ local due = P .. 'due'
 local first, rest = {}, {}
 
 local function look(id)
-  local got = redis.call('HMGET', call_key(id), 'st', 'epoch', 'turn', 'deadline', 'lease', 'told', 'tells')
+  local got = redis.call('HMGET', call_key(id), 'st', 'epoch', 'turn', 'deadline', 'lease', 'tells')
   local st, deadline, lease, why = got[1], int(got[4]), int(got[5]), nil
   if not st then
     -- expired while no worker ran
     redis.call('ZREM', due, id)
     for _, queue in ipairs(a.queues) do redis.call('ZREM', P .. 'waiting:' .. queue, id) end
-  elseif has_ended({ st = st }) and (got[6] == '1' or int(got[7]) >= 5) then
+  elseif has_ended({ st = st }) and int(got[6]) >= 5 then
     redis.call('ZREM', due, id)
   elseif has_ended({ st = st }) then
     why = 'tell'

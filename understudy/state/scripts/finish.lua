@@ -5,7 +5,7 @@ local c = load_call(a.id)
 report(a.id, c, a.report)
 if not c then return { 'refused', 'why', 'missing' } end
 if has_ended(c) then
-  if c.finished_by == a.token and int(c.epoch) == a.epoch then return { 'accepted' } end
+  if c.finished_by == a.token and int(c.epoch) == a.epoch then return { 'accepted', 'waiters', waiters(c) } end
   return { 'refused', 'why', 'ended' }
 end
 if int(c.epoch) ~= a.epoch then return { 'refused', 'why', 'epoch' } end
@@ -18,4 +18,4 @@ if a.st == 'D' and a.primary and a.primary ~= a.provider then
     redis.call('SET', P .. 'preferred', a.provider .. '|' .. a.primary, 'NX', 'PX', a.preferred_ms)
   end
 end
-return { 'accepted' }
+return { 'accepted', 'waiters', waiters(c) }

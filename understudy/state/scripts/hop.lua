@@ -30,11 +30,6 @@ local function done(reply)
   redis.call('HSET', call_key(a.id), 'hopped', mine, 'hop_reply', reply)
 end
 
--- Celery hears of a plain call's end from its owner; where it has none, from the next tick.
-local function tell_soon()
-  if a.by == 'reconciler' and c.plain == '1' then look_at(a.id, now) end
-end
-
 -- The same queue once more, only with evidence that the message is gone.
 if a.resend then
   local mark = int(redis.call('GET', P .. 'mark:' .. c.queue))
@@ -61,7 +56,7 @@ for provider, ms in pairs(a.not_before or {}) do set_call(a.id, c, { ['nb:' .. p
 
 if int(c.crashes) >= MAX_CRASHES then
   end_call(a.id, c, 'F', 'quarantined')
-  tell_soon()
+  if a.by == 'reconciler' then tell_soon(a.id, c) end
   done('ended')
   return { 'ended', 'st', 'F' }
 end
@@ -76,7 +71,8 @@ if a.to then
 end
 if a.st then
   end_call(a.id, c, a.st, a.reason, a.outcome)
-  tell_soon()
+  -- Celery hears of the end from the owner; where there is none, from the next tick
+  if a.by == 'reconciler' then tell_soon(a.id, c) end
   done('ended')
   return { 'ended', 'st', a.st }
 end

@@ -13,14 +13,8 @@ if c and not has_ended(c) then
 end
 local deadline = a.deadline or now + a.deadline_ms
 if deadline <= now then return { 'late', 'deadline', deadline, 'now', now } end
-local epoch, inboxes = next_epoch(c or {}), ''
-if c then
-  -- what was asked and paid in the failed life stays counted: request ids and reports keep their names
-  for field in pairs(c) do
-    if field ~= 'rids' and not string.find(field, '^rep:') then redis.call('HDEL', call_key(a.id), field) end
-  end
-end
-c = {}
+local epoch = next_epoch(c or {})
+c = cleared(a.id, c)
 set_call(a.id, c, {
   v = a.v, st = 'Q', kind = a.kind, request = a.request, rhash = a.rhash, deadline = deadline, created = now,
   opts = a.opts, epoch = epoch, turn = 0, sent = 0, crashes = 0, requests = 0, rounds = 0, opened_by = a.token,

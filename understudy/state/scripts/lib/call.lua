@@ -5,6 +5,7 @@
 -- unmarked:<queue>     string: when a message without a dispatch time was last taken from the queue
 -- tick                 hash: last, quiet_until, live:<queue>
 -- inbox:<client>       stream: what a client process is told
+-- task:<task>          string: the call of a plain caller's task that has a key, also after Celery has its outcome
 local LEASE_MS, GRACE_MS, EVENT_LIMIT, INBOX_MAXLEN = 10000, 5000, 8192, 20000
 local MAX_CRASHES, TICK_STALE_MS = 3, 5000
 
@@ -16,6 +17,29 @@ local function load_call(id)
   local c = {}
   for i = 1, #flat, 2 do c[flat[i]] = flat[i + 1] end
   return c
+end
+
+local function task_key(task) return P .. 'task:' .. task end
+
+-- Tasks of Celery that share a call by its key: their canvas is in `waiter:<task>`, or in `revoked:<task>` once Celery
+-- revoked them, until Celery has their outcome. All of them but one, as task, canvas, task, canvas, …
+local function tasks_of(c, but)
+  local flat = {}
+  for field, canvas in pairs(c) do
+    local task = string.match(field, '^waiter:(.*)$') or string.match(field, '^revoked:(.*)$')
+    if task and task ~= but then
+      flat[#flat + 1] = task
+      flat[#flat + 1] = canvas
+    end
+  end
+  return flat
+end
+
+-- Those of them that are to get the outcome.
+local function waiters(c)
+  local ids = {}
+  for field in pairs(c) do ids[#ids + 1] = string.match(field, '^waiter:(.*)$') end
+  return ids
 end
 
 local function has_ended(c) return c.st == 'D' or c.st == 'F' or c.st == 'X' end
@@ -31,6 +55,20 @@ local function set_call(id, c, fields)
   redis.call('HSET', call_key(id), unpack(flat))
 end
 
+-- Clears the record of a call that is opened anew. What was asked and paid in the failed life stays counted: request ids
+-- and reports keep their names; and who has no outcome yet waits on.
+local function cleared(id, c)
+  local kept = {}
+  for field, value in pairs(c or {}) do
+    if field == 'rids' or string.find(field, '^rep:') or string.find(field, '^waiter:') or string.find(field, '^revoked:') then
+      kept[field] = value
+    else
+      redis.call('HDEL', call_key(id), field)
+    end
+  end
+  return kept
+end
+
 local function keep_call(id, c)
   redis.call('PEXPIRE', call_key(id), math.max(int(c.deadline) - now, 0) + DAY_MS)
 end
@@ -43,6 +81,11 @@ local function start_limit(c)
 end
 
 local function look_at(id, when) redis.call('ZADD', P .. 'due', math.floor(when), id) end
+
+-- Celery hears of a call's end in the next tick.
+local function tell_soon(id, c)
+  if c.plain == '1' or #tasks_of(c) > 0 then look_at(id, now) end
+end
 
 local function look_at_running(id, c, lease)
   look_at(id, math.min(lease, int(c.deadline) + 2000))
@@ -85,13 +128,17 @@ end
 
 -- Ends the call: nothing changes it afterwards. An empty outcome is put together by whoever reads the record.
 local function end_call(id, c, st, reason, outcome)
+  local ran = c.st == 'R'
   leave_queue(id, c)
   set_call(id, c, {
     st = st, reason = reason or '', outcome = outcome or '', ended = now, lease = 0, turn = int(c.turn) + 1,
   })
   keep_call(id, c)
-  if c.plain == '1' then
+  if c.plain == '1' or ran and #tasks_of(c) > 0 then
     look_at(id, now + 10000)
+  elseif #tasks_of(c) > 0 then
+    -- no worker is at it that would tell them
+    look_at(id, now)
   else
     redis.call('ZREM', P .. 'due', id)
   end
