@@ -18,6 +18,8 @@ from examples.demo_stack import DemoStack, StackFailed
 from examples.demo_steps import Demo
 
 HELD, NOT_HELD, NO_STACK, INTERRUPTED = 0, 1, 2, 130
+AGAIN_S = 0.5
+"""How long a step may take to hear that it was interrupted."""
 
 
 async def show(board: Board) -> int:
@@ -31,8 +33,12 @@ async def show(board: Board) -> int:
             return NO_STACK
         # As the shell of a bot would have them.
         os.environ.update(stack.env)
-        async with Understudy.from_settings() as llm:
-            await Demo(llm, stack, board).run()
+        board.showing = True
+        try:
+            async with Understudy.from_settings() as llm:
+                await Demo(llm, stack, board).run()
+        finally:
+            board.showing = False
         board.table()
         if not board.all_held:
             board.logs(stack.logs())
@@ -47,6 +53,13 @@ async def run(board: Board) -> int:
     def interrupt() -> None:
         if not showing.cancelling():
             showing.cancel()
+            asyncio.get_running_loop().call_later(AGAIN_S, again)
+
+    def again() -> None:
+        # Up to Python 3.11 `asyncio.wait_for`, which the Redis client uses, may swallow a cancellation.
+        if board.showing and not showing.done():
+            showing.cancel()
+            asyncio.get_running_loop().call_later(AGAIN_S, again)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, interrupt)

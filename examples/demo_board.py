@@ -56,6 +56,8 @@ class Board:
         self._console = console
         self._steps = self._held = 0
         self._rows: list[tuple[str, list[Outcome[Any]]]] = []
+        self.showing = False
+        """Steps are being shown: the stack has started, and is not being ended yet."""
 
     @property
     def all_held(self) -> bool:

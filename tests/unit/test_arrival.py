@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.health import OLLAMA, OPENAI
 from understudy.contracts import KINDS
+from understudy.contracts.ids import call_id_for
 from understudy.contracts.kind import request_hash
 from understudy.errors import InvalidRequest, VersionMismatch
 from workers.arrival import Arrival, read_arrival
@@ -61,6 +62,18 @@ def test_a_plain_callers_message_that_we_published_again_has_both() -> None:
     assert got.sent == OURS["sent"]
 
 
+def test_a_key_names_the_call_and_the_task_keeps_its_own_id() -> None:
+    got = arrive(REQUEST, {"key": "chat:1"})
+    assert (got.call_id, got.task) == (call_id_for("moderation", "chat:1"), "c1")
+    plain = arrive(REQUEST)
+    assert (plain.call_id, plain.task) == ("c1", None)
+
+
+def test_a_message_that_tells_a_task_names_the_call() -> None:
+    got = arrive(dispatch=OURS | {"id": "c0"})
+    assert (got.call_id, got.task, got.adopt) == ("c0", "c1", None)
+
+
 NO_CALL: list[tuple[str, dict[str, Any], str]] = [
     ("nothing in it", {}, "request is missing"),
     ("a request that is text", {"request": SECRET}, "request"),
@@ -82,6 +95,9 @@ NO_CALL: list[tuple[str, dict[str, Any], str]] = [
     ("a dispatch whose time is broken", {"dispatch": {"v": 1, "sent": 1.5}}, "dispatch"),
     ("a dispatch whose time is before all time", {"dispatch": {"v": 1, "sent": -5}}, "dispatch"),
     ("a dispatch whose time no clock shows", {"dispatch": {"v": 1, "sent": 10**400}}, "dispatch"),
+    ("a dispatch whose call is a number", {"dispatch": OURS | {"id": 7}}, "dispatch.id"),
+    ("a dispatch whose call has no name", {"dispatch": OURS | {"id": ""}}, "dispatch.id"),
+    ("a dispatch whose call has too long a name", {"dispatch": OURS | {"id": SECRET * 10}}, "dispatch.id"),
     ("a queue of no provider", {"dispatch": OURS, "queue": "gone"}, "ollama, openai"),
     ("no queue at all", {"dispatch": OURS, "delivery_info": None}, "ollama, openai"),
 ]

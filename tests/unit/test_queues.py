@@ -70,6 +70,16 @@ def test_a_message_carries_the_calls_id_and_its_time_and_nothing_else(app: Celer
     assert all(taken(app, other) is None for other in BOTH)
 
 
+def test_a_task_that_shares_a_call_by_its_key_keeps_its_id_and_names_the_call(app: Celery) -> None:
+    canvas = canvas_of({"chain": [{"task": "then"}]})
+    publish(app, kind="moderation", call_id="c1", task_id="t1", queue="ollama", sent=7, canvas=canvas)
+    message = taken(app, "ollama")
+    _, kwargs, embed = message.payload
+    assert (message.headers["id"], kwargs) == ("t1", {"dispatch": {"v": 1, "sent": 7, "id": "c1"}})
+    assert embed["chain"] == [{"task": "then"}]
+    assert message.headers["ignore_result"] is False
+
+
 def test_many_messages_go_through_one_producer(app: Celery) -> None:
     with app.producer_pool.acquire(block=True) as producer:
         for i in range(3):
