@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # A file's tests share a process, and so the servers they start. (pytest-xdist 3.8 ignores its groups on pytest 9.2.)
 PYTEST := $(BIN)/python -m pytest
 PARALLEL ?= -n 4 --dist loadfile
+REDIS_TESTS ?= tests/integration tests/faults
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo up test test-redis lint format soak lock clean
@@ -42,7 +43,7 @@ test: lint ## run every check and every test
 	@$(PYTEST) $(PARALLEL)
 
 test-redis: $(VENV)/.stamp ## run the integration tests on the redis-server that is installed
-	@UNDERSTUDY_TEST_REDIS=redis $(PYTEST) $(PARALLEL) tests/integration
+	@UNDERSTUDY_TEST_REDIS=redis $(PYTEST) $(PARALLEL) $(REDIS_TESTS)
 
 lint: $(VENV)/.stamp ## check style, types, who imports whom, and the lock
 	@$(BIN)/ruff check --quiet
