@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from bot_client.operations import Operations
 from understudy.contracts import KINDS
 from understudy.contracts.kind import Kind, parse_options
 from understudy.contracts.thread_naming import DEFAULT_LENGTH
@@ -13,21 +14,20 @@ from understudy.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import TracebackType
     from typing import Unpack
 
     from pydantic import BaseModel
 
     from bot_client.call import Call, End
     from bot_client.options import Id, Options, SpendPolicy
-    from bot_client.status import CallStatus, ProviderStatus
+    from bot_client.status import CallStatus
     from understudy.contracts.agent_turn import AgentTurnRequest, AgentTurnResult, Message
     from understudy.contracts.call import CallOptions, Outcome
     from understudy.contracts.moderation import ModerationRequest, ModerationResult
     from understudy.contracts.thread_naming import ThreadNamingRequest, ThreadNamingResult
 
 
-class Client(ABC):
+class Client(Operations):
     """Asks for LLM work and learns who answered."""
 
     @overload
@@ -178,82 +178,6 @@ class Client(ABC):
         listed = messages if isinstance(messages, str | bytes) else _listed(messages)
         request = {"messages": listed, "system": system, "max_tokens": max_tokens, "temperature": temperature}
         return await self._answer("agent_turn", request, **options)
-
-    @abstractmethod
-    async def call(self, call_id: str) -> Call[Any]:
-        """Get the handle of a call by its id, also one that an earlier run of this bot opened.
-
-        Raises:
-            UnknownCall: no call has this id, or its record has expired, a day after its deadline.
-            VersionMismatch: it was written by a version that this one cannot read.
-            Unavailable: Redis cannot be reached.
-        """
-
-    @abstractmethod
-    async def cancel(self, call_id: str, *, everyone: bool = False) -> bool:
-        """Give a call up. A running attempt hears of it within 2 s.
-
-        Args:
-            everyone: end it also where another client waits for it, or an earlier run of this one did; without it,
-                only this client leaves, and the call ends when nobody is left.
-
-        Returns:
-            Whether the call ended by it: not where it had ended before, or goes on for somebody else.
-
-        Raises:
-            UnknownCall: no call has this id.
-            Unavailable: Redis cannot be reached.
-        """
-
-    @abstractmethod
-    async def provider_status(self) -> list[ProviderStatus]:
-        """Read the health of every provider, in the order of preference.
-
-        Raises:
-            Unavailable: Redis cannot be reached.
-        """
-
-    @abstractmethod
-    async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
-        """Put a provider first for a while, though never past a call's policy; success does not end it.
-
-        Args:
-            why, who: shown to operators, 1 to 200 characters each.
-            for_s: 1 second to a day; None for the settings' own, 30 minutes.
-
-        Raises:
-            InvalidRequest: there is no such provider, or a limit is broken.
-            Unavailable: Redis cannot be reached.
-        """
-
-    @abstractmethod
-    async def unforce(self) -> bool:
-        """Take the forced provider back; whether there was one."""
-
-    @abstractmethod
-    async def clear_health(self, name: str | None = None) -> None:
-        """Take a provider's health for good again, or everybody's: breaker closed, pauses and preference gone.
-
-        Raises:
-            InvalidRequest: there is no such provider.
-            Unavailable: Redis cannot be reached.
-        """
-
-    @abstractmethod
-    async def start(self) -> Self:
-        """Begin; `async with` does it. Redis need not be there yet."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """End; `async with` does it. Calls that are open go on, and are found again by their ids."""
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def _answer(
         self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]

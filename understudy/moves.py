@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Reason, Spend
@@ -13,6 +13,7 @@ from understudy.state.record import QUEUED, Record
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from understudy.contracts.call import Attempt
     from understudy.providers import Provider
 
 ROUND_MS = 2_000
@@ -66,15 +67,29 @@ class End:
 Move = To | Park | Stay | End
 
 
-def policy_of(record: Record, **more: int | bool) -> Policy:
-    """What a recorded call allows."""
-    return Policy(
-        kind=record.kind,
-        spend=record.options.spend or Policy.spend,
-        local_only=record.options.local_only,
-        batch=record.batch,
-        total_ms=record.deadline - record.created,
-        **more,  # type: ignore[arg-type]
+def policy_of(record: Record, providers: Sequence[Provider]) -> Policy:
+    """What a recorded call allows, after what its attempts have shown."""
+    return narrowed(
+        Policy(
+            kind=record.kind,
+            spend=record.options.spend or Policy.spend,
+            local_only=record.options.local_only,
+            batch=record.batch,
+            total_ms=record.deadline - record.created,
+        ),
+        record.attempts,
+        providers,
+    )
+
+
+def narrowed(policy: Policy, attempts: Sequence[Attempt], providers: Sequence[Provider]) -> Policy:
+    """What is left of a policy after these attempts: a larger window where one was too small, no more paid quota."""
+    windows = {provider.name: provider.context_window for provider in providers}
+    too_small = [windows.get(attempt.provider, 0) for attempt in attempts if attempt.what == "context_too_long"]
+    return replace(
+        policy,
+        larger_than=max(too_small, default=0),
+        free_only=any(attempt.what == "quota" for attempt in attempts),
     )
 
 
@@ -85,18 +100,16 @@ def next_move(
     *,
     policy: Policy | None = None,
     failed_at: str | None = None,
-    may_retry: bool = True,
     max_requests: int = 8,
 ) -> Move:
     """Decide where a call goes.
 
     Args:
         record: the call; what `failed_at` names counts as tried although the record does not say so yet.
-        policy: where a failure narrowed it; else the record's own.
-        may_retry: false where the failure says that no other round can help.
+        policy: where it is not just what the record says.
         max_requests: to providers, for one call.
     """
-    policy = policy or policy_of(record)
+    policy = policy or policy_of(record, providers)
     tried = record.tried | ({failed_at} if failed_at else set())
     left_ms = record.deadline - seen.now
     if left_ms <= 0:
@@ -121,7 +134,7 @@ def next_move(
     if queued:
         return _stay(record, providers, seen, policy)
     tried_ones = [p for p in providers if p.name in tried and policy.allows(p)]
-    return _wait(record, tried_ones if may_retry else (), seen, policy, choice)
+    return _wait(record, tried_ones, seen, policy, choice)
 
 
 def _goes(record: Record, choice: Choice, *, queued: bool) -> bool:

@@ -13,16 +13,20 @@ from redis.exceptions import RedisError
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
+from understudy.moves import narrowed
 from understudy.routing import Policy, kept_back_ms
 from workers import chat_reply
-from workers.failures import Next, ProviderFailure, Same, row
+from workers.failures import ProviderFailure, Same, row
 from workers.kind_work import Prompt, Reply, work_for
 from workers.unusable import Refused, Unusable
 from workers.verdicts import reason_of, verdict_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import BaseModel
 
+    from understudy.providers import Provider
     from understudy.state.ledger import Reply as Granted
     from understudy.state.report import Report
     from workers.context import Context
@@ -58,8 +62,6 @@ class Failed:
     detail: str
     verdict: dict[str, Any]
     tried: bool = True
-    narrowed: dict[str, int | bool] | None = None
-    may_retry: bool = True
     end: Reason | None = None
 
 
@@ -118,7 +120,7 @@ class Attempting:
     async def _ask(self, prompt: Prompt) -> chat_reply.Reply:
         run, provider, settings = self._run, self._run.provider, self._context.settings
         seen = await self._context.seen()
-        policy = policy_of_run(run)
+        policy = policy_of_run(run, self._context.providers)
         left_s = run.left_s()
         self._kept_ms = kept_back_ms(
             self._context.providers,
@@ -158,7 +160,7 @@ class Attempting:
 
     async def _again(self, failure: ProviderFailure) -> Failed | None:
         """None where the same provider is asked once more, its next request granted; else where the call goes."""
-        delay_s = await self._delay_s(failure)
+        delay_s = self._delay_s(failure)
         if delay_s is None:
             return self._failed(failure)
         run = self._run
@@ -197,7 +199,7 @@ class Attempting:
             report=report,
         )
 
-    async def _delay_s(self, failure: ProviderFailure) -> float | None:
+    def _delay_s(self, failure: ProviderFailure) -> float | None:
         """How long to wait before the same provider is asked again; None: not again."""
         same, most = failure.row.same, failure.row.max_delay_s
         if self._retried or same is Same.NO:
@@ -209,45 +211,30 @@ class Attempting:
             delay_s = random.uniform(most / 2, most)
         elif same is Same.WAIT_RETRY_AFTER:
             delay_s = (failure.retry_after_s or 0.0) + 0.05
-            if delay_s > SHORT_WAIT_S and not await self._costs_nothing_to_wait():
+            if delay_s > SHORT_WAIT_S and self._kept_ms:
                 return None
         left_s = self._run.left_s() - self._kept_ms / 1000
         return delay_s if delay_s < left_s / 2 else None
-
-    async def _costs_nothing_to_wait(self) -> bool:
-        """Whether nobody else could answer meanwhile."""
-        return self._kept_ms == 0
 
     def _failed(self, failure: ProviderFailure) -> Failed:
         provider, where = self._run.provider, failure.row
         verdict = verdict_of(failure, provider)
         if where.name == "caller_deadline" and self._kept_ms:
             return Failed(where.name, failure.detail, verdict)  # time was kept back for the next one
-        narrowed: dict[str, int | bool] | None = None
-        if where.next is Next.FREE_ONLY:
-            narrowed = {"free_only": True}
-        elif where.next is Next.LARGER_WINDOW:
-            narrowed = {"larger_than": provider.context_window}
-        return Failed(
-            where.name,
-            failure.detail,
-            verdict,
-            narrowed=narrowed,
-            may_retry=where.next is not Next.LARGER_WINDOW,
-            end=reason_of(where),
-        )
+        return Failed(where.name, failure.detail, verdict, end=reason_of(where))
 
     @staticmethod
     def _ended(what: str, detail: str, reason: Reason) -> Failed:
         return Failed(what, detail, {"verdict": "none"}, end=reason)
 
 
-def policy_of_run(run: Run) -> Policy:
-    """What the call of a run allows."""
-    return Policy(
+def policy_of_run(run: Run, providers: Sequence[Provider]) -> Policy:
+    """What the call of a run allows, after what its earlier attempts have shown."""
+    policy = Policy(
         kind=run.kind,
         spend=run.options.spend or Policy.spend,
         local_only=run.options.local_only,
         batch=run.batch,
         total_ms=run.deadline - run.created,
     )
+    return narrowed(policy, run.earlier, providers)

@@ -182,7 +182,7 @@ class Reconciler:
 
     def _decide(self, record: Record, batch: Batch) -> Move:
         """Where it goes; noted at once, so that the next one sees it."""
-        policy = policy_of(record)
+        policy = policy_of(record, self._context.providers)
         move = self._redispatch.move(record, batch.seen, policy)
         if isinstance(move, To):
             to = policy.queue(self._context.by_name[move.provider])

@@ -9,7 +9,7 @@ import structlog
 
 from understudy.contracts.call import Attempt, Reason, Status
 from understudy.contracts.outcomes import failed_outcome
-from understudy.moves import End, Move, Park, Stay, To, next_move, policy_of
+from understudy.moves import End, Move, Park, Stay, To, narrowed, next_move, policy_of
 from understudy.state.record import DONE, FAILED, Record
 from workers.ends import Dropped, Ended, Publish
 from workers.ends import End as Ending
@@ -42,8 +42,6 @@ class Redispatch:
         attempt: Attempt | None = None,
         report: Report | None = None,
         failed_at: str | None = None,
-        narrowed: dict[str, int | bool] | None = None,
-        may_retry: bool = True,
         end: Reason | None = None,
         detail: str = "",
     ) -> Ending:
@@ -52,7 +50,6 @@ class Redispatch:
         Args:
             epoch, turn: as they were when the owner began, or was denied.
             failed_at: the provider that counts as tried.
-            narrowed: what a failure adds to the call's policy.
             end: the call fails with this reason, whatever else could be tried.
             detail: one sentence for a call that fails.
         """
@@ -63,17 +60,16 @@ class Redispatch:
             reply = await self._context.ledger.hop(call_id, until_ms=STAY_MS, **fence)
             return await self._ending(reply, call_id)
         seen = await self._context.look()
-        policy = policy_of(record, **(narrowed or {}))
-        move: Move = End(end) if end else self.move(record, seen, policy, failed_at=failed_at, may_retry=may_retry)
+        attempts = [*record.attempts, *([attempt] if attempt else [])]
+        policy = narrowed(policy_of(record, self._context.providers), attempts, self._context.providers)
+        move: Move = End(end) if end else self.move(record, seen, policy, failed_at=failed_at)
         if isinstance(move, Stay):  # only a queued call stays: this one waits for a worker
             move = Park(STAY_MS)
         reply = await self._hop(record, move, seen, policy, tried=failed_at, detail=detail, **fence)
         self._say(record, move, attempt, reply)
         return await self._ending(reply, call_id)
 
-    def move(
-        self, record: Record, seen: Snapshot, policy: Policy, *, failed_at: str | None = None, may_retry: bool = True
-    ) -> Move:
+    def move(self, record: Record, seen: Snapshot, policy: Policy, *, failed_at: str | None = None) -> Move:
         """Decide where a call goes; see `understudy.moves`."""
         return next_move(
             record,
@@ -81,14 +77,20 @@ class Redispatch:
             seen,
             policy=policy,
             failed_at=failed_at,
-            may_retry=may_retry,
             max_requests=self._context.settings.understudy_max_requests,
         )
 
     async def by_reconciler(self, record: Record, move: Move, seen: Snapshot, **more: Any) -> Reply:
         """Write a move that a reconciler decided, quoting the epoch and turn it read."""
         return await self._hop(
-            record, move, seen, policy_of(record), by="reconciler", epoch=record.epoch, turn=record.turn, **more
+            record,
+            move,
+            seen,
+            policy_of(record, self._context.providers),
+            by="reconciler",
+            epoch=record.epoch,
+            turn=record.turn,
+            **more,
         )
 
     async def _hop(

@@ -105,7 +105,7 @@ class Work:
             self._context.leases.drop(lease)
 
     async def _attempt(self, run: Run, lease: Lease) -> End:
-        if not policy_of_run(run).allows(run.provider):  # a plain caller's message on a queue its options shut out
+        if not policy_of_run(run, self._context.providers).allows(run.provider):  # a plain caller's message on a queue its options shut out
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
@@ -124,8 +124,6 @@ class Work:
                 attempt=run.attempt(failed.what, failed.detail),
                 report=report,
                 failed_at=run.provider.name,
-                narrowed=failed.narrowed,
-                may_retry=failed.may_retry,
                 end=failed.end,
                 detail=failed.detail if failed.end else "",
             ),

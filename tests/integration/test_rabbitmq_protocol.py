@@ -234,6 +234,7 @@ async def test_workers_outlive_a_restart_of_the_broker_and_calls_are_answered(
     rabbit: Stack, rabbitmq_server: RabbitMQServer
 ) -> None:
     async with rabbit.client() as llm, rabbit.look() as look:
+        await llm.clear_health()
         rabbit.ollama.set_fate(Fate(latency_ms=2000, code="context_length_exceeded"))
         leaving = await submit(llm, 1)
         await aeventually(lambda: rabbit.running("ollama") == 1)

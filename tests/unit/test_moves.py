@@ -62,8 +62,6 @@ FAILED: list[tuple[str, Record, Snapshot, dict[str, Any], Move]] = [
      {"failed_at": "openai"}, Park(8_000, {"ollama": 8_000, "openai": 8_000})),
     ("no round that would begin after the deadline", replace(RUNS, tried=frozenset({"ollama"}), rounds=4), seen(),
      {"failed_at": "openai"}, End(Reason.NO_PROVIDER)),
-    ("no round where the failure says that none can help", replace(RUNS, tried=frozenset({"ollama"})), seen(),
-     {"failed_at": "openai", "may_retry": False}, End(Reason.NO_PROVIDER)),
     ("a new round of the one that has workers", RUNS, seen(openai=DEAD),
      {"failed_at": "ollama"}, Park(2_000, {"ollama": 2_000})),
     ("a new round rather than waiting for a paid one that is out for long", RUNS, seen(openai=out(200_000)),
@@ -157,14 +155,15 @@ def test_a_call_whose_worker_died_may_go_to_the_same_provider() -> None:
     assert move(RUNS) == To("ollama", "first")
 
 
-def test_what_a_failure_narrowed_holds_for_the_next_choice() -> None:
-    narrowed = policy_of(replace(RUNS, provider="openai"), free_only=True)
-    assert move(RUNS, policy=narrowed, failed_at="openai") == To("ollama", "next")
-    assert move(RUNS, policy=narrowed, failed_at="ollama") == Park(2_000, {"ollama": 2_000})
-    larger = policy_of(RUNS, larger_than=OLLAMA.context_window)
-    assert move(RUNS, policy=larger, failed_at="ollama", may_retry=False) == To("openai", "next")
-    largest = policy_of(RUNS, larger_than=OPENAI.context_window)
-    assert move(RUNS, policy=largest, failed_at="openai", may_retry=False) == End(Reason.NO_PROVIDER)
+def test_what_an_attempt_has_shown_holds_for_every_later_choice() -> None:
+    out_of_quota = replace(RUNS, attempts=(Attempt(provider="openai", what="quota"),))
+    assert move(out_of_quota, failed_at="openai") == To("ollama", "next")
+    assert move(out_of_quota, failed_at="ollama") == Park(2_000, {"ollama": 2_000})
+    too_long = replace(RUNS, attempts=(Attempt(provider="ollama", what="context_too_long"),))
+    assert move(too_long, failed_at="ollama") == To("openai", "next")
+    assert move(replace(too_long, state=PARKED, provider="ollama", tried=frozenset())) == To("openai", "next")
+    for_all = replace(RUNS, attempts=(Attempt(provider="openai", what="context_too_long"),))
+    assert move(for_all, failed_at="openai") == End(Reason.NO_PROVIDER)
 
 
 def test_with_a_third_provider_each_is_tried_before_any_is_asked_again() -> None:
@@ -182,7 +181,7 @@ def test_with_a_third_provider_each_is_tried_before_any_is_asked_again() -> None
 
 @pytest.mark.parametrize("options", [CallOptions(), NEVER, DEFER, CallOptions(local_only=True)])
 def test_what_a_record_allows_is_what_its_caller_said(options: CallOptions) -> None:
-    policy = policy_of(replace(RUNS, options=options, queue="ollama.batch"))
+    policy = policy_of(replace(RUNS, options=options, queue="ollama.batch"), (OLLAMA, OPENAI))
     assert policy.spend == (options.spend or Spend.ALLOW)
     assert policy.local_only is options.local_only
     assert (policy.kind, policy.batch, policy.total_ms) == ("moderation", True, 30_000)
