@@ -105,7 +105,8 @@ class Work:
             self._context.leases.drop(lease)
 
     async def _attempt(self, run: Run, lease: Lease) -> End:
-        if not policy_of_run(run, self._context.providers).allows(run.provider):  # a plain caller's message on a queue its options shut out
+        # a plain caller may send its message to a queue that its options shut out
+        if not policy_of_run(run, self._context.providers).allows(run.provider):
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()

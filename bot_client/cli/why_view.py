@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from understudy.contracts.call import Attempt
     from understudy.providers import Provider
+    from understudy.routing import Policy
     from understudy.state.health import Snapshot
 
 
@@ -43,7 +44,8 @@ def why_of(record: Record, providers: Sequence[Provider], seen: Snapshot, place:
     """What `why --json` prints: nothing that a user wrote, no answer; times are milliseconds from or until now."""
     now, ended = seen.now, record.has_ended
     is_running = record.state == RUNNING
-    others = [] if ended else [_provider(record, provider, seen) for provider in providers]
+    policy = policy_of(record, providers)
+    others = [] if ended else [_provider(record, policy, provider, seen) for provider in providers]
     return {
         "call_id": record.id,
         "kind": record.kind,
@@ -75,13 +77,13 @@ def _attempts(record: Record) -> Sequence[Attempt]:
     return record.parsed_outcome().attempts or record.attempts if record.has_ended else record.attempts
 
 
-def _provider(record: Record, provider: Provider, seen: Snapshot) -> dict[str, Any]:
+def _provider(record: Record, policy: Policy, provider: Provider, seen: Snapshot) -> dict[str, Any]:
     """How one provider stands to the call: the routing's own word, asked for it alone."""
     here = provider.name == record.provider and record.state in (QUEUED, RUNNING)
     choice = choose(
         [provider],
         seen,
-        policy_of(record),
+        policy,
         deadline_ms=record.deadline,
         tried=record.tried,
         not_before=record.not_before,
