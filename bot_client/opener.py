@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from hashlib import sha1
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from understudy.errors import Unavailable
 from understudy.routing import opening
-from understudy.state.lua import Reply, source
 
 if TYPE_CHECKING:
     from understudy.routing import Policy
     from understudy.state.health import Health, Snapshot
-    from understudy.state.ledger import Ledger, NewCall
+    from understudy.state.ledger import Ledger, NewCall, Reply
 
 ROUND_S = 0.8
 """Of one round trip, connecting included: a submit fails within a second."""
@@ -102,30 +100,17 @@ class Opener:
 
     async def _open(self, batch: list[Opening]) -> None:
         seen = await self._snapshot()
-        text, lua = source("open"), self._ledger.lua
-        sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        encoded = [lua.encode(_placed(one, self._health, seen)) for one in batch]
+        placed = [_placed(one, self._health, seen) for one in batch]
         for one in batch:
             one.sent = True
-        rows = await self._round(sha, encoded)
-        if any(isinstance(row, NoScriptError) for row in rows):
-            await self._ledger.redis.script_load(text)
-            rows = await self._round(sha, encoded)
-        for one, row in zip(batch, rows, strict=True):
+        for one, reply in zip(batch, await self._ledger.open_many(placed), strict=True):
             if one.reply.done():
                 continue
-            if isinstance(row, Exception):
-                one.sent = False  # the script failed as a whole: nothing was written
-                self._refuse([one], type(row).__name__)
+            if isinstance(reply, Exception):
+                one.sent = False
+                self._refuse([one], type(reply).__name__)
             else:
-                one.reply.set_result(Reply.of(row))
-
-    async def _round(self, sha: str, encoded: list[str]) -> list[Any]:
-        async with self._ledger.redis.pipeline(transaction=False) as pipe:
-            for argument in encoded:
-                # The call's own script object would first ask, in a round trip, whether the server knows it.
-                pipe.evalsha(sha, 1, self._ledger.keys.prefix, argument)
-            return list(await pipe.execute(raise_on_error=False))
+                one.reply.set_result(reply)
 
     async def _snapshot(self) -> Snapshot:
         if self._seen is None or time.monotonic() - self._seen_at > SNAPSHOT_S:
@@ -142,10 +127,10 @@ class Opener:
                 )
 
 
-def _placed(wanted: Opening, health: Health, seen: Snapshot) -> dict[str, Any]:
-    """The arguments of `open`: the call with its provider and queue."""
+def _placed(wanted: Opening, health: Health, seen: Snapshot) -> NewCall:
+    """The call with its provider and queue."""
     new, policy = wanted.new, wanted.policy
     deadline = new.deadline or seen.now + (new.deadline_ms or 0)
     name = opening(health.providers, seen, policy, deadline_ms=deadline)
     provider = next(p for p in health.providers if p.name == name)
-    return {**vars(new), "provider": provider.name, "queue": policy.queue(provider)}
+    return replace(new, provider=provider.name, queue=policy.queue(provider))

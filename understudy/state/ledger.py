@@ -79,6 +79,11 @@ class Ledger:
         """Open a call: ``publish(queue, sent)``, ``attached``, ``done``, ``conflict`` or ``late``."""
         return await self._run("open", **asdict(call))
 
+    async def open_many(self, calls: Sequence[NewCall]) -> list[Reply | Exception]:
+        """Open calls in one round trip; one whose script failed as a whole was not written, and its error says why."""
+        rows = await self.lua.many("open", [vars(call) for call in calls])
+        return [row if isinstance(row, Exception) else Reply.of(row) for row in rows]
+
     async def begin(
         self,
         call_id: str,
