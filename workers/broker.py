@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+from kombu.common import maybe_declare
 
 from understudy import queues
 
@@ -39,6 +40,15 @@ class Broker:
         except Exception as error:  # noqa: BLE001 - each transport has its own errors, and all mean: not known
             log.warning("queue depth unknown", queue=queue, error=type(error).__name__)
             return UNKNOWN_DEPTH
+
+    def warm(self) -> None:
+        """Connect and declare the queues before the first message would have to wait for it. Never raises."""
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=ACQUIRE_S) as producer:
+                for queue in self._app.amqp.queues.values():
+                    maybe_declare(queue, producer.channel)
+        except Exception as error:  # noqa: BLE001 - each transport has its own errors; the first message tries again
+            log.info("publisher not warmed", error=type(error).__name__)
 
     def publish(self, messages: list[Publish]) -> None:
         """Publish, each tried twice; what fails is left to the reconciler, for the ledger has it. Never raises."""

@@ -100,6 +100,7 @@ class Runtime:
         """The worker consumes."""
         if self.loop:
             self.loop.call_soon(self.heartbeat.consuming, queues, concurrency)
+            self.loop.submit(asyncio.to_thread(self.broker.warm))
 
     def consumer_stopped(self) -> None:
         """The worker consumes no longer."""
