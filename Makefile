@@ -8,10 +8,10 @@ PARALLEL ?= -n 4 --dist loadfile
 REDIS_TESTS ?= tests/integration tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test test-redis lint format soak lock clean
+.PHONY: help venv demo up test test-redis test-foreign lint format soak bench-batch bench-stream cost-model check-deploy lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.stamp ## install everything into .venv (done by the other targets when needed)
 
@@ -58,6 +58,21 @@ format: $(VENV)/.stamp ## put formatting and imports in order
 
 soak: $(VENV)/.stamp ## run the tests of load and outage at full size and print their figures
 	@UNDERSTUDY_SOAK=1 $(PYTEST) -m soak -s --timeout 3600
+
+bench-batch: $(VENV)/.stamp ## measure a batch job: rows each second, memory, what live calls notice (20 min; UNDERSTUDY_SMS names the messages)
+	@$(BIN)/python -m benchmarks.batch
+
+bench-stream: $(VENV)/.stamp ## measure 200 streams at once through one worker process
+	@$(BIN)/python -m benchmarks.stream $(BENCH)
+
+test-foreign: $(VENV)/.stamp ## run the tests against servers that are not ours (installs LiteLLM into .cache, once)
+	@UNDERSTUDY_TEST_FOREIGN=1 $(PYTEST) tests/integration/test_foreign_server.py
+
+cost-model: $(VENV)/.stamp ## print what a month costs, by how often the free provider is there
+	@$(BIN)/python -m benchmarks.cost_model
+
+check-deploy: $(VENV)/.stamp ## check image, compose file, manifests, alerts and dashboard, without a container engine
+	@$(PYTEST) -v tests/deploy tests/unit/test_deployed_metrics.py
 
 # Resolved against the public index alone, whatever pip is set to on this machine: hashes must hold everywhere.
 lock: $(VENV)/.packages ## resolve all dependencies anew into requirements.lock

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bot_client.call import Call
     from bot_client.client import Understudy
+    from bot_client.conversation import Conversation
+    from bot_client.events import AgentEvent, Delta, Done, Restarted, Started, ToolCalled, ToolReturned
     from bot_client.interface import Client
     from bot_client.status import CallStatus, ProviderStatus
+    from bot_client.stream import AgentStream
     from understudy.contracts.agent_turn import AgentTurnRequest, AgentTurnResult
     from understudy.contracts.call import Attempt, Outcome, Spend, Status, Usage
     from understudy.contracts.moderation import Action, ModerationRequest, ModerationResult, Violation
     from understudy.contracts.thread_naming import ThreadNamingRequest, ThreadNamingResult
+    from understudy.contracts.tools import ToolSpec
     from understudy.errors import (
         AllProvidersFailed,
+        BudgetExceeded,
         CallCancelled,
         CallError,
         DeadlineExceeded,
@@ -33,19 +38,27 @@ if TYPE_CHECKING:
         VersionMismatch,
     )
     from understudy.settings import Settings, load_settings
+    from understudy.state.spend import BudgetUse, SpendReport, SpendRow
 
 __all__ = [
     "Action",
+    "AgentEvent",
+    "AgentStream",
     "AgentTurnRequest",
     "AgentTurnResult",
     "AllProvidersFailed",
     "Attempt",
+    "BudgetExceeded",
+    "BudgetUse",
     "Call",
     "CallCancelled",
     "CallError",
     "CallStatus",
     "Client",
+    "Conversation",
     "DeadlineExceeded",
+    "Delta",
+    "Done",
     "InvalidRequest",
     "KeyConflict",
     "ModerationRequest",
@@ -54,12 +67,19 @@ __all__ = [
     "Outcome",
     "ProviderStatus",
     "Quarantined",
+    "Restarted",
     "Settings",
     "SettingsError",
     "Spend",
+    "SpendReport",
+    "SpendRow",
+    "Started",
     "Status",
     "ThreadNamingRequest",
     "ThreadNamingResult",
+    "ToolCalled",
+    "ToolReturned",
+    "ToolSpec",
     "Unavailable",
     "Understudy",
     "UnderstudyError",
@@ -73,13 +93,18 @@ __all__ = [
 _HOMES = {
     "bot_client.call": ("Call",),
     "bot_client.client": ("Understudy",),
+    "bot_client.conversation": ("Conversation",),
+    "bot_client.events": ("AgentEvent", "Delta", "Done", "Restarted", "Started", "ToolCalled", "ToolReturned"),
     "bot_client.interface": ("Client",),
     "bot_client.status": ("CallStatus", "ProviderStatus"),
+    "bot_client.stream": ("AgentStream",),
     "understudy.contracts.agent_turn": ("AgentTurnRequest", "AgentTurnResult"),
     "understudy.contracts.call": ("Attempt", "Outcome", "Spend", "Status", "Usage"),
     "understudy.contracts.moderation": ("Action", "ModerationRequest", "ModerationResult", "Violation"),
     "understudy.contracts.thread_naming": ("ThreadNamingRequest", "ThreadNamingResult"),
+    "understudy.contracts.tools": ("ToolSpec",),
     "understudy.settings": ("Settings", "load_settings"),
+    "understudy.state.spend": ("BudgetUse", "SpendReport", "SpendRow"),
 }
 """Where each name lives; the rest are errors."""
 

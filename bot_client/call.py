@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Generator
 
+    from bot_client.feed import Feed
     from bot_client.interface import Client
     from bot_client.status import CallStatus
     from understudy.contracts.kind import Kind
@@ -30,11 +31,15 @@ class Call(Generic[ResultT]):
     Awaiting it from several tasks is fine. Cancelling a task that awaits it does not cancel the call.
     """
 
-    def __init__(self, client: Client, kind: Kind, call_id: str, ended: asyncio.Future[End]) -> None:
+    def __init__(
+        self, client: Client, kind: Kind, call_id: str, ended: asyncio.Future[End], feed: Feed | None = None
+    ) -> None:
         self._client = client
         self._kind = kind
         self._id = call_id
         self._ended = ended
+        self.feed = feed
+        """What a streamed call says before it ends; None of one that was asked for whole."""
 
     @property
     def id(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from bot_client.call import conflict, end_of
+from bot_client.feed import Feed
 from bot_client.order import Reading
 from bot_client.publisher import Message
 from bot_client.tracked import SILENT_S, Tracked
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from bot_client.call import End
     from bot_client.inbox import Event, Inbox
+    from bot_client.metrics import ClientMetrics
     from bot_client.opener import Opener
     from understudy.contracts.kind import Kind
     from understudy.routing import Policy
@@ -49,16 +51,25 @@ class Calls:
     Args:
         client_id: names this process's inbox.
         publish: takes a message for the broker.
+        metrics: counts them.
     """
 
     inbox: Inbox
     """Rewound where Redis has lost it."""
 
-    def __init__(self, ledger: Ledger, client_id: str, opener: Opener, publish: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        client_id: str,
+        opener: Opener,
+        publish: Callable[[Message], None],
+        metrics: ClientMetrics | None = None,
+    ) -> None:
         self._ledger = ledger
         self._client_id = client_id
         self._opener = opener
         self._publish = publish
+        self._metrics = metrics
         self._open: dict[str, Tracked] = {}
         self._soon: set[Tracked] = set()
         self._abandoned: dict[str, float] = {}
@@ -72,11 +83,19 @@ class Calls:
         """The call, if this process waits for it."""
         return self._open.get(call_id)
 
-    def hold(self, call_id: str) -> Tracked:
-        """Wait for a call, before it is opened: its first event may come before the reply."""
+    def hold(self, call_id: str, *, stream: bool = False) -> Tracked:
+        """Wait for a call, before it is opened: its first event may come before the reply.
+
+        Args:
+            stream: keep what it says before its end.
+        """
         tracked = self._open.get(call_id)
         if tracked is None:
             tracked = self._open[call_id] = Tracked(call_id)
+            if self._metrics:
+                self._metrics.held()
+        if stream and tracked.feed is None:
+            tracked.feed = Feed()
         tracked.holders += 1
         return tracked
 
@@ -128,10 +147,14 @@ class Calls:
                 tracked.order.ended, reading = False, Reading.LOOK
         if reading is Reading.LOOK:
             self.look_soon(tracked)
+        elif tracked.feed is not None:
+            tracked.feed.take(event, reading)
 
     def end(self, tracked: Tracked, end: End) -> None:
         """End a call for this process."""
         self._forget(tracked)
+        if self._metrics and tracked.known and not tracked.ended.done():
+            self._metrics.ended(tracked, end)
         tracked.end(end)
 
     def abandon(self, call_id: str) -> None:
@@ -201,6 +224,8 @@ class Calls:
         self._soon.discard(tracked)
         if self._open.get(tracked.id) is tracked:
             del self._open[tracked.id]
+            if self._metrics:
+                self._metrics.forgotten()
 
     def _can_read(self, tracked: Tracked, version: str | None) -> bool:
         try:

@@ -5,37 +5,45 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
+from bot_client.batch.desk import Desk
 from bot_client.call import Call, end_of, unknown
 from bot_client.calls import Calls
 from bot_client.draft import new_call, recorded_call
 from bot_client.inbox import Inbox
-from bot_client.interface import Client
 from bot_client.opener import ROUND_S, Opener
-from bot_client.policy import check_note, known_provider, policy_of, require_provider
+from bot_client.policy import policy_of, require_provider
 from bot_client.publisher import Publisher
 from bot_client.replies import check_opened, given_up, known, reaching_redis
-from bot_client.status import CallStatus, ProviderStatus, call_status, provider_statuses
+from bot_client.status import CallStatus, call_status
+from bot_client.steering import Steering
+from bot_client.turn_taking import TurnTaking
 from bot_client.turnstile import Turnstile
+from understudy.contracts.tools import needs_tools
 from understudy.ending import end_tasks
 from understudy.errors import Unavailable
 from understudy.providers import absent, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
 from understudy.state.controls import Controls
+from understudy.state.conversation import Limits, RedisConversations
 from understudy.state.health import Health
+from understudy.state.jobs import Jobs
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
 from understudy.state.lua import source
 from understudy.state.record import CANCELLED, DONE, FAILED
+from understudy.state.spend import Spend
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from bot_client.call import End
+    from bot_client.metrics import ClientMetrics
     from bot_client.opener import Opening
     from bot_client.tracked import Tracked
     from understudy.contracts.call import CallOptions
@@ -51,19 +59,22 @@ LARGE = 50_000
 """Characters of a request that takes milliseconds to check: the loop gets a turn between the steps."""
 
 
-class Understudy(Client):
+class Understudy(Steering):
     """Asks the workers over Redis and a broker. One for each event loop; many calls share it.
 
     Args:
         settings: of the installation; see `from_settings`.
+        metrics: counts and times its calls.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: ClientMetrics | None = None) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._providers = providers_from(settings)
         self._id = str(uuid.uuid4())
         self._turnstile = Turnstile()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._limits = Limits.of(settings)
         self._state = "new"
 
     @classmethod
@@ -89,11 +100,15 @@ class Understudy(Client):
         self._redis = redis_from(self._settings, reply_s=ROUND_S, socket_connect_timeout=ROUND_S)
         self._health = Health(self._redis, keys, self._providers)
         self._controls = Controls(self._redis, keys)
-        self._ledger = Ledger(self._redis, keys)
+        self._ledger = Ledger(self._redis, keys, inbox_maxlen=self._settings.understudy_inbox_maxlen)
+        self._spend = Spend(self._redis, keys)
         self._opener = Opener(self._ledger, self._health)
         self._publisher = Publisher(self._settings, self._providers)
-        self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put)
-        self._inbox = Inbox(self._settings, keys.inbox(self._id), self._calls.deliver, self._calls.look_at_all)
+        self._calls = Calls(self._ledger, self._id, self._opener, self._publisher.put, self._metrics)
+        self._taking = TurnTaking(self, RedisConversations(self._ledger.lua, self._id))
+        deliver = self._taking.before(self._calls.deliver)
+        on_read = {"on_read": self._metrics.read} if self._metrics else {}
+        self._inbox = Inbox(self._settings, keys.inbox(self._id), deliver, self._calls.look_at_all, **on_read)
         self._calls.inbox = self._inbox
         try:
             await asyncio.to_thread(self._prepare)
@@ -113,6 +128,7 @@ class Understudy(Client):
             await asyncio.wait(self._tasks, timeout=GIVE_UP_S)
         await end_tasks((*self._reading, *self._tasks))
         self._calls.close("this client was closed")
+        await self._taking.aclose()
         await asyncio.to_thread(self._publisher.close)
         await self._inbox.aclose()
         await self._redis.aclose()
@@ -120,7 +136,7 @@ class Understudy(Client):
     async def call(self, call_id: str) -> Call[Any]:
         """Get the handle of a call by its id; see `Client.call`."""
         self._require_started()
-        tracked = self._calls.hold(call_id)
+        tracked = self._calls.hold(call_id, stream=True)
         try:
             if not tracked.known:
                 with reaching_redis():
@@ -129,14 +145,14 @@ class Understudy(Client):
                 record = known(record, call_id)
                 kind, new = recorded_call(record, self._id)
                 left_ms = record.deadline - seconds * 1000 - micros // 1000
-                policy = policy_of(kind, record.options)
+                policy = replace(policy_of(kind, record.options), needs_tools=needs_tools(record.request))
                 self._calls.known(tracked, kind, new, policy, left_ms=left_ms, floor=record.created)
                 if record.has_ended:
                     self._calls.end(tracked, end_of(record))
         except BaseException:
             self._calls.release(tracked)
             raise
-        return Call(self, tracked.kind, call_id, tracked.ended)
+        return Call(self, tracked.kind, call_id, tracked.ended, tracked.feed)
 
     async def cancel(self, call_id: str, *, everyone: bool = False) -> bool:
         """Give a call up; see `Client.cancel`."""
@@ -155,42 +171,9 @@ class Understudy(Client):
             self._calls.end(tracked, given_up(tracked, f"Given up by this client; {why}."))
         return state in (CANCELLED, "missing")
 
-    async def provider_status(self) -> list[ProviderStatus]:
-        """Read the health of every provider, in the order of preference."""
+    def _desk(self) -> Desk:
         self._require_started()
-        with reaching_redis():
-            seen = await self._health.snapshot()
-        # what the caller is shown, the next call goes by
-        self._opener.forget_health()
-        return provider_statuses(self._providers, seen)
-
-    async def force_provider(self, name: str, *, why: str, who: str = "bot", for_s: float | None = None) -> None:
-        """Put a provider first for a while; see `Client.force_provider`."""
-        self._require_started()
-        provider = known_provider(self._providers, name, "force")
-        check_note("why", why)
-        check_note("who", who)
-        seconds = self._settings.understudy_forced_s if for_s is None else for_s
-        with reaching_redis():
-            await self._controls.force(provider.name, who=who, why=why, for_s=seconds)
-        self._opener.forget_health()
-
-    async def unforce(self) -> bool:
-        """Take the forced provider back; whether there was one."""
-        self._require_started()
-        with reaching_redis():
-            was_forced = await self._controls.unforce()
-        self._opener.forget_health()
-        return was_forced
-
-    async def clear_health(self, name: str | None = None) -> None:
-        """Take a provider's health for good again, or everybody's; see `Client.clear_health`."""
-        self._require_started()
-        chosen = self._providers if name is None else (known_provider(self._providers, name, "clear"),)
-        with reaching_redis():
-            for provider in chosen:
-                await self._health.clear(provider)
-        self._opener.forget_health()
+        return Desk(self._providers, self._health, Jobs(self._redis, self._ledger.keys), self._spend)
 
     def _prepare(self) -> None:
         """What takes milliseconds and would hold up the first call."""
@@ -204,7 +187,7 @@ class Understudy(Client):
         await self._turnstile.turn()
 
     async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]:
-        policy = policy_of(kind, options)
+        policy = policy_of(kind, options, request)
         require_provider(self._providers, policy)
         text = request.model_dump_json(exclude_defaults=True)
         if len(text) > LARGE:
@@ -212,7 +195,7 @@ class Understudy(Client):
         new = new_call(kind, request, text, options, self._id)
         if len(text) > LARGE:
             await asyncio.sleep(0)
-        tracked = self._calls.hold(new.id)
+        tracked = self._calls.hold(new.id, stream=options.stream)
         opening = self._opener.open(new, policy)
         try:
             reply = await asyncio.shield(opening.reply)
@@ -225,9 +208,9 @@ class Understudy(Client):
                 self._calls.abandon(new.id)
             raise
         if tracked.ended.done():  # of another task's call with this key, which ended while this one was opened anew
-            tracked = self._calls.hold(new.id)
+            tracked = self._calls.hold(new.id, stream=options.stream)
         self._calls.opened(tracked, kind, new, policy, reply)
-        return Call(self, kind, new.id, tracked.ended)
+        return Call(self, kind, new.id, tracked.ended, tracked.feed)
 
     async def _ended(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Event:
-    """One entry of the inbox: something that happened to a call.
+    """Something that happened to a call.
 
     Args:
         type: `started`, `delta`, …; `done` and `failed` are the last of a call's life.
@@ -48,10 +49,13 @@ class Event:
     data: str
 
     @classmethod
-    def read(cls, fields: Mapping[str, str]) -> Event:
-        """From the fields of a stream's entry."""
+    def read(cls, fields: Mapping[str, str]) -> list[Event]:
+        """From the fields of a stream's entry; one of the type `batch` has those of many calls."""
+        if fields["type"] == "batch":
+            rows = json.loads(fields["data"])
+            return [cls(call_id, kind, epoch, n, data) for call_id, epoch, n, kind, data in rows]
         epoch, n = int(float(fields.get("epoch") or 0)), int(float(fields.get("n") or 0))
-        return cls(fields["id"], fields["type"], epoch, n, fields.get("data", ""))
+        return [cls(fields["id"], fields["type"], epoch, n, fields.get("data", ""))]
 
     @property
     def is_last(self) -> bool:
@@ -66,16 +70,23 @@ class Inbox:
         key: of the stream.
         deliver: takes each event, in order.
         on_return: called when Redis answers again after it was away.
+        on_read: told how many entries each read brought.
     """
 
     def __init__(
-        self, settings: Settings, key: str, deliver: Callable[[Event], None], on_return: Callable[[], None]
+        self,
+        settings: Settings,
+        key: str,
+        deliver: Callable[[Event], None],
+        on_return: Callable[[], None],
+        on_read: Callable[[int], None] = lambda _: None,
     ) -> None:
         # No retry below us: we must know that the connection was lost.
         self._redis = redis_from(settings, reply_s=REPLY_S, max_connections=1, retry=Retry(NoBackoff(), 0))
         self._key = key
         self._deliver = deliver
         self._on_return = on_return
+        self._on_read = on_read
         self._last = FIRST
 
     def rewind(self) -> None:
@@ -98,16 +109,23 @@ class Inbox:
                 failures = 0
                 logger.info("inbox_back")
                 self._on_return()
+            self._on_read(len(entries))
             for entry_id, fields in entries:
                 self._last = entry_id
-                try:
-                    self._deliver(Event.read(fields))
-                except Exception as error:  # noqa: BLE001 - one event must not end the reading of all
-                    logger.error("inbox_event_failed call=%s error=%s", fields.get("id", ""), type(error).__name__)
+                self._take(fields)
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._redis.aclose()
+
+    def _take(self, fields: Mapping[str, str]) -> None:
+        call_id = fields.get("id", "")
+        try:
+            for event in Event.read(fields):
+                call_id = event.call_id
+                self._deliver(event)
+        except Exception as error:  # noqa: BLE001 - one entry must not end the reading of all
+            logger.error("inbox_event_failed call=%s error=%s", call_id, type(error).__name__)
 
     async def _read(self) -> list[tuple[str, Mapping[str, str]]]:
         answer: Any = await self._redis.xread({self._key: self._last}, count=PER_READ, block=BLOCK_MS)

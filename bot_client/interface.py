@@ -6,14 +6,18 @@ import asyncio
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from bot_client.batch.remoderating import Remoderating
+from bot_client.conversing import Conversing
 from bot_client.operations import Operations
+from bot_client.stream import AgentStream
 from understudy.contracts import KINDS
+from understudy.contracts.agent_turn import DEFAULT_MODEL_TURNS
 from understudy.contracts.kind import Kind, parse_options
 from understudy.contracts.thread_naming import DEFAULT_LENGTH
 from understudy.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from typing import Unpack
 
     from pydantic import BaseModel
@@ -25,9 +29,10 @@ if TYPE_CHECKING:
     from understudy.contracts.call import CallOptions, Outcome
     from understudy.contracts.moderation import ModerationRequest, ModerationResult
     from understudy.contracts.thread_naming import ThreadNamingRequest, ThreadNamingResult
+    from understudy.contracts.tools import ToolSpec
 
 
-class Client(Operations):
+class Client(Conversing, Remoderating, Operations):
     """Asks for LLM work and learns who answered."""
 
     @overload
@@ -65,10 +70,12 @@ class Client(Operations):
             KeyConflict: the key already belongs to another request.
             Unavailable: Redis did not answer within a second; nothing is known to be queued.
         """
+        return await self._submit(kind, request, dict(options))
+
+    async def _submit(self, kind: str, request: BaseModel | Mapping[str, Any], given: dict[str, Any]) -> Call[Any]:
         await self._turn()
         if kind not in KINDS:
             raise InvalidRequest(f"call: kind must be one of {', '.join(KINDS)}.")
-        given = dict(options)
         if type(given.get("user_id")) is int:
             given["user_id"] = str(given["user_id"])
         return await self._open(KINDS[kind], KINDS[kind].parse(request), parse_options(given))
@@ -88,6 +95,8 @@ class Client(Operations):
         spend: SpendPolicy | None = None,
         local_only: bool = False,
         key: str | None = None,
+        only: str | None = None,
+        max_cost_microusd: int | None = None,
     ) -> Outcome[ModerationResult]:
         """Judge one message by a group's rules.
 
@@ -99,7 +108,7 @@ class Client(Operations):
             user_id: who wrote it; also counts for limits by user.
             author: the name of who wrote it.
             reply_to: the text of the message that this one answers.
-            deadline_s, spend, local_only, key: see `Options`; 30 s unless said otherwise.
+            deadline_s, spend, local_only, key, only, max_cost_microusd: see `Options`; 30 s unless said otherwise.
 
         Raises:
             InvalidRequest, KeyConflict, Unavailable: as `submit`.
@@ -124,7 +133,10 @@ class Client(Operations):
             spend=spend,
             local_only=local_only,
             user_id=getattr(request, "user_id", None),
+            chat_id=getattr(request, "chat_id", None),
             key=key,
+            only=only,
+            max_cost_microusd=max_cost_microusd,
         )
 
     async def name_thread(
@@ -151,24 +163,57 @@ class Client(Operations):
         request = {"first_message": first_message, "language": language, "max_length": max_length}
         return await self._answer("thread_naming", request, **options)
 
-    async def agent_turn(
+    @overload
+    def agent_turn(
         self,
         messages: Iterable[Message | Mapping[str, Any]],
         system: str | None = None,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        tools: Sequence[str | ToolSpec | Mapping[str, Any]] | None = None,
+        max_model_turns: int = DEFAULT_MODEL_TURNS,
+        stream: Literal[False] = False,
         **options: Unpack[Options],
-    ) -> Outcome[AgentTurnResult]:
-        """Ask for the assistant's next message in a conversation.
+    ) -> Coroutine[Any, Any, Outcome[AgentTurnResult]]: ...
+    @overload
+    def agent_turn(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]],
+        system: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        tools: Sequence[str | ToolSpec | Mapping[str, Any]] | None = None,
+        max_model_turns: int = DEFAULT_MODEL_TURNS,
+        stream: Literal[True],
+        **options: Unpack[Options],
+    ) -> AgentStream: ...
+    def agent_turn(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]],
+        system: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        tools: Sequence[str | ToolSpec | Mapping[str, Any]] | None = None,
+        max_model_turns: int = DEFAULT_MODEL_TURNS,
+        stream: bool = False,
+        **options: Unpack[Options],
+    ) -> Coroutine[Any, Any, Outcome[AgentTurnResult]] | AgentStream:
+        """Ask for the assistant's next message in a conversation: await it, or stream it with `async for`.
 
-        Cancelling the task that awaits this cancels the call.
+        Cancelling the task that awaits this cancels the call; so does leaving the `async for`.
 
         Args:
             messages: oldest first, in the form of the chat completions API; the last is the user's or a tool's.
             system: the system prompt.
             max_tokens: of the answer.
             temperature: from 0 to 2.
+            tools: names of tools that the workers have and run, and descriptions of the bot's own: where the model
+                calls one of these, the result has `tool_calls`, and `new_messages` for the history that comes next.
+            max_model_turns: in which tools may be called, 1 to 32; then it is asked once more, without them.
+            stream: return a stream of events, which is not awaited but iterated over.
             options: see `Options`; 120 s unless said otherwise.
 
         Raises:
@@ -176,8 +221,17 @@ class Client(Operations):
             CallError: the call ended without an answer; one of its subclasses says why.
         """
         listed = messages if isinstance(messages, str | bytes) else _listed(messages)
-        request = {"messages": listed, "system": system, "max_tokens": max_tokens, "temperature": temperature}
-        return await self._answer("agent_turn", request, **options)
+        request = {
+            "messages": listed,
+            "system": system,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "tools": tools,
+            "max_model_turns": max_model_turns,
+        }
+        if stream:
+            return AgentStream(self, lambda: self._submit("agent_turn", request, {**options, "stream": True}))
+        return self._answer("agent_turn", request, **options)
 
     async def _answer(
         self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from datetime import date, timedelta
     from types import TracebackType
 
     from bot_client.call import Call
     from bot_client.status import ProviderStatus
+    from understudy.state.spend import By, SpendReport
 
 
 class Operations(ABC):
@@ -72,6 +74,23 @@ class Operations(ABC):
 
         Raises:
             InvalidRequest: there is no such provider.
+            Unavailable: Redis cannot be reached.
+        """
+
+    @abstractmethod
+    async def spend(
+        self, *, by: By = "day", since: date | timedelta | None = None, until: date | None = None
+    ) -> SpendReport:
+        """Read what was charged, and how far each budget is used up.
+
+        Args:
+            by: what the rows tell apart: day, hour, month, user, chat, kind, model, provider or job.
+            since: the first day, or for how many days up to `until`; the last seven days without it. Days are those of
+                UTC; their totals are kept for 35 days, those of months for 13 months.
+            until: the last day; today without it.
+
+        Raises:
+            InvalidRequest: there is no such `by`, or the span ends before it begins.
             Unavailable: Redis cannot be reached.
         """
 

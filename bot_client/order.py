@@ -17,9 +17,11 @@ class Reading(StrEnum):
     SHOW = "show"
     RESTART = "restart"
     """Show it after forgetting what an earlier attempt showed."""
+    FORGET = "forget"
+    """Forget what an earlier attempt showed; the new one's beginning is missing."""
     END = "end"
     LOOK = "look"
-    """The record says how the call ended."""
+    """The record says how the call ended, or whether it did: events are missing."""
 
 
 @dataclass
@@ -52,9 +54,13 @@ class Order:
         if event.epoch > self.epoch:
             again = self.n > 0
             self.epoch, self.n, self.broken = event.epoch, event.n, event.n > 0
-            return Reading.RESTART if again else (Reading.DROP if self.broken else Reading.SHOW)
-        if self.broken or event.n != self.n + 1:
-            self.broken = self.broken or event.n > self.n + 1
+            if self.broken:
+                return Reading.FORGET if again else Reading.LOOK
+            return Reading.RESTART if again else Reading.SHOW
+        if self.broken or event.n <= self.n:
             return Reading.DROP
+        if event.n > self.n + 1:
+            self.broken = True
+            return Reading.LOOK
         self.n = event.n
         return Reading.SHOW

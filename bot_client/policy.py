@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import CallOptions, Spend
 from understudy.errors import InvalidRequest
 from understudy.routing import Policy
+from understudy.window import tokens_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pydantic import BaseModel
+
     from understudy.contracts.kind import Kind
     from understudy.providers import Provider
+
+ROW_DEADLINE_S = 3600.0
+"""Of a batch row."""
 
 MAX_NOTE = 200
 """Characters of who forced a provider, and why."""
@@ -21,16 +28,21 @@ MAX_NOTE = 200
 
 def deadline_ms(kind: Kind, options: CallOptions) -> int:
     """The time that a call has, from its opening, in milliseconds."""
-    return max(1, math.ceil((options.deadline_s or kind.deadline_s) * 1000))
+    usual_s = kind.deadline_s if options.job is None else ROW_DEADLINE_S
+    return max(1, math.ceil((options.deadline_s or usual_s) * 1000))
 
 
-def policy_of(kind: Kind, options: CallOptions) -> Policy:
-    """What a new call allows."""
+def policy_of(kind: Kind, options: CallOptions, request: BaseModel | None = None) -> Policy:
+    """What a call allows; without its request, the models that could not read it are not known."""
     return Policy(
         kind=kind.name,
-        spend=options.spend or Spend.ALLOW,
+        spend=options.spend_policy,
         local_only=options.local_only,
+        batch=options.job is not None,
+        only=options.only,
         total_ms=deadline_ms(kind, options),
+        needs_tools=bool(getattr(request, "tools", None)),
+        prompt_tokens=0 if request is None else tokens_needed(request),
     )
 
 
@@ -42,6 +54,15 @@ def require_provider(providers: Sequence[Provider], policy: Policy) -> None:
     """
     if any(policy.allows(provider) for provider in providers):
         return
+    _require_window(providers, policy)
+    if policy.needs_tools and any(replace(policy, needs_tools=False).allows(provider) for provider in providers):
+        raise InvalidRequest(f"{policy.kind}: tools are given, but no provider that may answer takes any.")
+    if policy.only is not None:
+        chosen = known_provider(providers, policy.only, "call", field="only")
+        if policy.local_only and not chosen.local:
+            raise InvalidRequest(f"call: local_only is true, but only names {chosen.name}, which is not local.")
+        if policy.spend is Spend.NEVER and chosen.paid:
+            raise InvalidRequest(f"call: spend is never, but only names {chosen.name}, which is paid.")
     free = policy.spend is Spend.NEVER
     if policy.local_only and not any(provider.local for provider in providers):
         raise InvalidRequest("call: local_only is true, but no provider of the settings is local.")
@@ -52,7 +73,19 @@ def require_provider(providers: Sequence[Provider], policy: Policy) -> None:
     raise InvalidRequest("call: no provider of the settings may answer it.")
 
 
-def known_provider(providers: Sequence[Provider], name: object, operation: str) -> Provider:
+def _require_window(providers: Sequence[Provider], policy: Policy) -> None:
+    """Refuse a request that no provider's model could read, where that alone is in its way."""
+    windows = [p.context_window for p in providers if replace(policy, prompt_tokens=0).allows(p)]
+    if windows and policy.prompt_tokens:
+        raise InvalidRequest(
+            f"{policy.kind}: system and the newest messages take about {policy.prompt_tokens:,} tokens with the answer,"
+            f" and the largest context window of the providers that may answer is {max(windows):,} tokens."
+        )
+
+
+def known_provider(
+    providers: Sequence[Provider], name: object, operation: str, *, field: str = "name"
+) -> Provider:
     """The provider of that name.
 
     Raises:
@@ -62,7 +95,7 @@ def known_provider(providers: Sequence[Provider], name: object, operation: str) 
         if provider.name == name:
             return provider
     known = ", ".join(provider.name for provider in providers)
-    raise InvalidRequest(f"{operation}: name is not a provider of the settings; known are {known}.")
+    raise InvalidRequest(f"{operation}: {field} is not a provider of the settings; known are {known}.")
 
 
 def check_note(field: str, text: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 
 from bot_client.client import Understudy as AsyncUnderstudy
 from bot_client.interface import Client
+from bot_client.sync_conversation import Conversation
 from understudy.contracts.call import ResultT
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from bot_client.call import Call as AsyncCall
-    from bot_client.options import Options
+    from bot_client.options import Id, Options
     from bot_client.status import CallStatus
     from understudy.contracts.agent_turn import AgentTurnRequest, AgentTurnResult
     from understudy.contracts.call import Outcome
@@ -77,6 +78,8 @@ def _blocking(
     def wait(self: Understudy, /, *args: P.args, **kwargs: P.kwargs) -> R:
         # The client's own: what is given here is often abstract.
         own: Callable[P, Coroutine[Any, Any, R]] = getattr(self._client, method.__name__)
+        if kwargs.get("stream"):
+            raise TypeError("A stream needs an event loop: take bot_client.Understudy, or ask without stream.")
         return self.run(own(*args, **kwargs))
 
     wait.__name__ = wait.__qualname__ = method.__name__
@@ -143,6 +146,7 @@ class Understudy:
     force_provider = _blocking(Client.force_provider)
     unforce = _blocking(Client.unforce)
     clear_health = _blocking(Client.clear_health)
+    spend = _blocking(Client.spend)
 
     @overload
     def submit(
@@ -164,6 +168,19 @@ class Understudy:
     def submit(self, kind: str, request: BaseModel | Mapping[str, Any], **options: Unpack[Options]) -> Call[Any]:
         """Open a call and return at once; see `Client.submit`."""
         return Call(self, self.run(self._client.submit(kind, request, **options)))
+
+    def conversation(
+        self,
+        id: Id,  # noqa: A002 - its name everywhere else
+        *,
+        system: str | None = None,
+        language: str | None = None,
+        max_messages: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Conversation:
+        """A conversation whose history is kept; see `Client.conversation`."""
+        limits = {"max_messages": max_messages, "max_tokens": max_tokens}
+        return Conversation(self, self._client.conversation(id, system=system, language=language, **limits))
 
     def call(self, call_id: str) -> Call[Any]:
         """Get the handle of a call by its id; see `Client.call`."""

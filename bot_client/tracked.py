@@ -10,6 +10,7 @@ from bot_client.order import Order
 
 if TYPE_CHECKING:
     from bot_client.call import End
+    from bot_client.feed import Feed
     from bot_client.inbox import Event
     from understudy.contracts.kind import Kind
     from understudy.routing import Policy
@@ -30,6 +31,9 @@ class Tracked:
         self.id = call_id
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.order = Order()
+        self.feed: Feed | None = None
+        """What it says before its end, where somebody streams it."""
+        self.held_at = time.monotonic()
         self.holders = 0
         """Those who wait, or may: when the last one was cancelled, so is the call."""
         self.known = False
@@ -65,3 +69,5 @@ class Tracked:
             self.timer.cancel()
         if not self.ended.done():
             self.ended.set_result(end)
+        if self.feed is not None:
+            self.feed.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = (sys.executable, "-m", "workers.up", "--json", "--throwaway", "--relay", "--no-flower")
+COMMAND = (sys.executable, "-m", "workers.up", "--json", "--throwaway", "--relay", "--no-flower", "--no-batch")
 START_S = 120.0
 END_S = 40.0
 ADMIN_S = 5.0

@@ -11,6 +11,7 @@ from understudy.contracts.agent_turn import KIND, AgentTurnRequest, AgentTurnRes
 from understudy.contracts.text import strip_reasoning
 from workers.execute import KindTask, execute
 from workers.kind_work import KindWork, Prompt, Reply, register
+from workers.tools import Offer, offer
 from workers.unusable import Unusable
 
 
@@ -18,7 +19,9 @@ def build(request: AgentTurnRequest) -> Prompt:
     """The prompt of a request: the system prompt, then the history as it is."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     history = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
-    return Prompt([*system, *history], temperature=request.temperature, max_tokens=request.max_tokens)
+    return Prompt(
+        [*system, *history], temperature=request.temperature, max_tokens=request.max_tokens, trims=True
+    )
 
 
 def read(reply: Reply, request: AgentTurnRequest) -> AgentTurnResult:
@@ -37,7 +40,17 @@ def read(reply: Reply, request: AgentTurnRequest) -> AgentTurnResult:
     return AgentTurnResult(text=settled_text(reply), finish_reason="stop")
 
 
-WORK = register(KindWork(KIND, build, read, reask))
+def offered(request: AgentTurnRequest) -> Offer | None:
+    """The tools that the model may call.
+
+    Raises:
+        UnknownTool: the workers do not have one of them.
+    """
+    return offer(request.tools, request.max_model_turns)
+
+
+SAMPLE = {"system": ".", "messages": [{"role": "user", "content": "."}]}
+WORK = register(KindWork(KIND, build, read, reask, offered, sample=SAMPLE, escapes=False, streams=True))
 
 
 @shared_task(base=KindTask, bind=True, name=KIND.name)

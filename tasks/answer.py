@@ -65,7 +65,8 @@ def reask(prompt: Prompt, reply: Reply, fault: str) -> Prompt:
     answered = [{"role": "assistant", "content": said}] if said else []
     form = " Answer with the JSON object alone." if prompt.response_format else ""
     again = {"role": "user", "content": f"Your answer cannot be used. {fault} Answer again.{form}"}
-    return replace(prompt, messages=[*prompt.messages, *answered, again])
+    # what it quotes is no new exchange: the question before it must not be trimmed away
+    return replace(prompt, messages=[*prompt.messages, *answered, again], trims=False)
 
 
 def json_schema(name: str, properties: dict[str, Any]) -> dict[str, Any]:

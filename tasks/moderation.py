@@ -127,7 +127,8 @@ def _normal(value: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-WORK = register(KindWork(KIND, build, read, reask))
+SAMPLE = {"text": ".", "author": ".", "chat_title": ".", "reply_to": "."}
+WORK = register(KindWork(KIND, build, read, reask, sample=SAMPLE))
 
 
 @shared_task(base=KindTask, bind=True, name=KIND.name)

@@ -87,7 +87,8 @@ def _said(text: str) -> str:
     return value if isinstance(value, str) else bare
 
 
-WORK = register(KindWork(KIND, build, read, reask))
+SAMPLE = {"first_message": ".", "language": "English", "max_length": 100}
+WORK = register(KindWork(KIND, build, read, reask, sample=SAMPLE))
 
 
 @shared_task(base=KindTask, bind=True, name=KIND.name)

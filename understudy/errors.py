@@ -7,11 +7,14 @@
     ├── InvalidRequest         the request breaks its contract; nothing was queued
     │   └── KeyConflict        the key already belongs to another request
     ├── UnknownCall            no call has this id, or its record has expired
+    ├── UnknownJob             no batch job has this id, or its record has expired
+    ├── JobStopped             a batch job was cancelled, or another run took it on
     ├── VersionMismatch        the record was written by a version this one cannot read
     ├── Unavailable            Redis or the broker cannot be reached; nothing is known to be queued
     └── CallError              the call was accepted and ended without an answer
         ├── DeadlineExceeded   its time ran out
         ├── AllProvidersFailed every provider that was allowed to answer failed
+        ├── BudgetExceeded     a budget denied the paid provider, and no free one answered
         ├── NoWorkers          nobody consumed any queue it could run on
         ├── CallCancelled      the bot or an operator gave it up
         └── Quarantined        its worker died three times
@@ -42,6 +45,30 @@ class KeyConflict(InvalidRequest):
 
 class UnknownCall(UnderstudyError, LookupError):
     """No call has this id, or its record has expired."""
+
+
+class UnknownJob(UnderstudyError, LookupError):
+    """No batch job has this id, or its record has expired."""
+
+
+class JobStopped(UnderstudyError):
+    """A batch job was cancelled by an operator, or another run of it took over; started again, it goes on.
+
+    Args:
+        message: what happened, in one sentence.
+        state: of this run now: `cancelled` or `stopped`.
+    """
+
+    def __init__(self, message: str, state: str = "stopped") -> None:
+        super().__init__(message, state)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def state(self) -> str:
+        """Of this run now."""
+        return str(self.args[1])
 
 
 class VersionMismatch(UnderstudyError):
@@ -89,6 +116,10 @@ class DeadlineExceeded(CallError):
 
 class AllProvidersFailed(CallError):
     """Every provider that was allowed to answer failed."""
+
+
+class BudgetExceeded(CallError):
+    """A budget denied the paid provider, and no free one answered."""
 
 
 class NoWorkers(CallError):

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Reason, Spend
+from understudy.contracts.tools import needs_tools
 from understudy.routing import HOPELESS, Choice, Policy, choose, pays_at
 from understudy.state.health import OPEN, Snapshot
-from understudy.state.record import QUEUED, Record
+from understudy.state.record import PARKED, QUEUED, Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -72,10 +73,12 @@ def policy_of(record: Record, providers: Sequence[Provider]) -> Policy:
     return narrowed(
         Policy(
             kind=record.kind,
-            spend=record.options.spend or Policy.spend,
+            spend=record.options.spend_policy,
             local_only=record.options.local_only,
+            only=record.options.only,
             batch=record.batch,
             total_ms=record.deadline - record.created,
+            needs_tools=needs_tools(record.request),
         ),
         record.attempts,
         providers,
@@ -83,13 +86,14 @@ def policy_of(record: Record, providers: Sequence[Provider]) -> Policy:
 
 
 def narrowed(policy: Policy, attempts: Sequence[Attempt], providers: Sequence[Provider]) -> Policy:
-    """What is left of a policy after these attempts: a larger window where one was too small, no more paid quota."""
+    """What is left of a policy after these attempts: a larger window, no quota or budget to pay from, tools."""
     windows = {provider.name: provider.context_window for provider in providers}
     too_small = [windows.get(attempt.provider, 0) for attempt in attempts if attempt.what == "context_too_long"]
     return replace(
         policy,
         larger_than=max(too_small, default=0),
-        free_only=any(attempt.what == "quota" for attempt in attempts),
+        free_only=any(attempt.what in ("quota", "budget") for attempt in attempts),
+        toolless=frozenset(attempt.provider for attempt in attempts if attempt.what == "no_tools"),
     )
 
 
@@ -107,15 +111,15 @@ def next_move(
     Args:
         record: the call; what `failed_at` names counts as tried although the record does not say so yet.
         policy: where it is not just what the record says.
-        max_requests: to providers, for one call.
+        max_requests: to providers, for one model turn of a call.
     """
     policy = policy or policy_of(record, providers)
     tried = record.tried | ({failed_at} if failed_at else set())
     left_ms = record.deadline - seen.now
     if left_ms <= 0:
         return End(_late_reason(record, providers, seen, policy))
-    if record.requests >= max_requests:
-        return End(Reason.NO_PROVIDER)
+    if record.requests - record.turn_base >= max_requests:
+        return _nobody(record)
     queued = record.state == QUEUED
     choice = choose(
         providers,
@@ -158,6 +162,8 @@ def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: P
     """Until one that was not tried may be asked, or those that were may be asked anew, after a pause that doubles."""
     left_ms = record.deadline - seen.now
     times = [] if choice.earliest_ms is None else [choice.earliest_ms - seen.now]
+    if "no_workers" in choice.passed_over.values():
+        times.append(LOOK_AGAIN_MS)  # one may start any moment, long before a call that defers would pay
     pause = ROUND_MS * 2**record.rounds
     live = [p for p in tried if seen.queue(policy.queue(p)).concurrency and not _hopeless(p, record, seen)]
     anew = {p.name: pause for p in live}
@@ -169,7 +175,12 @@ def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: P
         return Park(max(min(times), MIN_LEFT_MS), anew if pause + MIN_LEFT_MS < left_ms else {})
     if choice.earliest_ms is None and choice.why == "no_workers":
         return Park(min(LOOK_AGAIN_MS, left_ms))
-    return End(Reason.NO_PROVIDER)
+    return _nobody(record)
+
+
+def _nobody(record: Record) -> End:
+    """No provider is left that may answer, perhaps for want of money."""
+    return End(Reason.BUDGET if record.short else Reason.NO_PROVIDER)
 
 
 def _hopeless(provider: Provider, record: Record, seen: Snapshot) -> bool:
@@ -180,7 +191,9 @@ def _hopeless(provider: Provider, record: Record, seen: Snapshot) -> bool:
 
 
 def _late_reason(record: Record, providers: Sequence[Provider], seen: Snapshot, policy: Policy) -> Reason:
-    """Nobody consumed any queue it could run on, or its time simply ran out."""
+    """Nobody consumed any queue it could run on, only money could have helped, or its time simply ran out."""
+    if record.short and record.state == PARKED:
+        return Reason.BUDGET
     if record.first or record.attempts:
         return Reason.DEADLINE
     live = any(seen.queue(policy.queue(p)).concurrency for p in providers if policy.allows(p))

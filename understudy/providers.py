@@ -11,6 +11,8 @@ from understudy.settings import BUILT_IN, ProviderEntry, Settings
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from understudy.pricing import Price
+
 CONNECT_S = 3.0
 """A first SYN is repeated after 1 s: three seconds survive one lost packet, and no more."""
 
@@ -28,6 +30,7 @@ class Provider:
         timeout_s, connect_s, first_byte_s: limits of one request; `first_byte_s` also bounds the gap between chunks.
         slow_s: from here on a request counts as slow.
         reasoning_effort: sent as it is; None where the parameter is not sent.
+        price: of a paid provider, once `understudy.pricing.priced` has looked it up, as each worker does at its start.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Provider:
     slow_s: float
     tools: bool = True
     reasoning_effort: str | None = None
+    price: Price | None = None
 
     @property
     def queue(self) -> str:

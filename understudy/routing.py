@@ -40,7 +40,9 @@ class Policy:
         total_ms: from opening to the deadline.
         prompt_tokens: an estimate; 0 where any window is large enough.
         larger_than: a context window that was too small, after a failure that said so.
-        free_only: after a paid provider said that its quota is used up.
+        free_only: after a paid provider said that its quota is used up, or a budget denied it.
+        toolless: providers that refused tools, whatever their settings say.
+        only: the name of the one provider that may answer.
     """
 
     kind: str
@@ -52,6 +54,8 @@ class Policy:
     prompt_tokens: int = 0
     larger_than: int = 0
     free_only: bool = False
+    toolless: frozenset[str] = frozenset()
+    only: str | None = None
 
     def allows(self, provider: Provider) -> bool:
         """Whether the provider may answer this call at all."""
@@ -59,13 +63,30 @@ class Policy:
             return False
         if self.local_only and not provider.local:
             return False
-        if self.needs_tools and not provider.tools:
+        if self.only is not None and provider.name != self.only:
+            return False
+        if self.needs_tools and (not provider.tools or provider.name in self.toolless):
             return False
         return provider.context_window > max(self.prompt_tokens, self.larger_than)
+
+    @property
+    def pays_at_once(self) -> bool:
+        """Whether it may go to a paid provider as soon as no free one can take it."""
+        return self.spend is Spend.ALLOW
+
+    @property
+    def timed_as(self) -> str:
+        """Under which name the durations of its answers are kept."""
+        return timed_as(self.kind, batch=self.batch)
 
     def queue(self, provider: Provider) -> str:
         """The queue that this call takes at a provider."""
         return provider.batch_queue if self.batch else provider.queue
+
+
+def timed_as(kind: str, *, batch: bool) -> str:
+    """Under which name durations of answers are kept: those of batch rows tell nothing of how live calls fare."""
+    return f"{kind}.batch" if batch else kind
 
 
 @dataclass(frozen=True)
@@ -111,7 +132,7 @@ def choose(
     late: list[tuple[int, str]] = []
     candidates: list[Provider] = []
     busy = False  # a free provider that is well will take this batch row, if not yet
-    for provider in _ordered(providers, seen):
+    for provider in ordered(providers, seen):
         name = provider.name
         if excluded := _excluded(provider, seen, policy, tried):
             passed[name] = excluded
@@ -147,7 +168,7 @@ def opening(providers: Sequence[Provider], seen: Snapshot, policy: Policy, *, de
     choice = choose(providers, seen, policy, deadline_ms=deadline_ms)
     if choice.provider:
         return choice.provider
-    allowed = [p for p in _ordered(providers, seen) if policy.allows(p)]
+    allowed = [p for p in ordered(providers, seen) if policy.allows(p)]
     left_ms = deadline_ms - seen.now
     live = [p for p in allowed if seen.queue(policy.queue(p)).concurrency and not _defers(p, seen, policy, left_ms)]
     return next((p.name for p in live or allowed), None)
@@ -186,7 +207,7 @@ def _excluded(provider: Provider, seen: Snapshot, policy: Policy, tried: Collect
     return None if seen.queue(policy.queue(provider)).concurrency else "no_workers"
 
 
-def _ordered(providers: Sequence[Provider], seen: Snapshot) -> list[Provider]:
+def ordered(providers: Sequence[Provider], seen: Snapshot) -> list[Provider]:
     """Forced first, then the primary, then the fallback that is known to work, then the rest."""
     first = seen.forced.provider if seen.forced else None
 
@@ -237,7 +258,7 @@ def _pay_ms(provider: Provider, seen: Snapshot, policy: Policy) -> int:
 
 
 def _answer_ms(provider: Provider, seen: Snapshot, policy: Policy) -> int:
-    known = seen.breaker(provider.name).typical_ms(policy.kind)
+    known = seen.breaker(provider.name).typical_ms(policy.timed_as)
     return known if known is not None else min(UNKNOWN_MS, int(provider.timeout_s * 1000))
 
 
@@ -251,5 +272,5 @@ def _needed_ms(provider: Provider, seen: Snapshot, policy: Policy, queued_at: st
 
 def _kept_back_ms(provider: Provider, seen: Snapshot, policy: Policy, left_ms: int) -> int:
     """The next provider's recent p95, at least a quarter of what is left; never more than half of it."""
-    p95 = seen.breaker(provider.name).p95_ms(policy.kind) or 0
+    p95 = seen.breaker(provider.name).p95_ms(policy.timed_as) or 0
     return int(min(max(p95, left_ms * KEEP_BACK_SHARE), left_ms / 2))

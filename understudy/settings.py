@@ -25,6 +25,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from understudy.errors import SettingsError
+from understudy.settings_files import SettingsFiles, completed_urls, from_file
+from understudy.settings_money import DEFAULT_DAY_USD, MaxTokens, Prices, Usd, UsdByKind
 from understudy.urls import BROKER_SCHEMES, REDIS_SCHEMES, http_url, mask_url, store_url
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ MAX_TIMEOUT_S = 600.0
 BUILT_IN = ("ollama", "openai")
 """The providers that have variables of their own; an entry of UNDERSTUDY_PROVIDERS cannot take their names."""
 
-_SECRET = frozenset({"openai_api_key", "understudy_sentinel_password", "api_key"})
+_SECRET = frozenset({"openai_api_key", "understudy_redis_password", "understudy_sentinel_password", "api_key"})
 _READ_CHARS = 60
 
 
@@ -108,6 +110,8 @@ class Settings(BaseSettings):
     """None: each kind's own."""
     llm_max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000")
     """None: each kind's own."""
+    moderation_fallback: Literal["chat", "endpoint"] = Field(default="chat", description="chat or endpoint")
+    """`endpoint`: moderations by the default rules that fall back to openai go to its free moderation endpoint."""
     redis_url: Annotated[str, AfterValidator(lambda value: store_url(value, REDIS_SCHEMES))] = (
         "redis://localhost:6379/0"
     )
@@ -117,6 +121,8 @@ class Settings(BaseSettings):
     understudy_prefix: str = Field(
         "u:", pattern=r"^[A-Za-z0-9:_.-]{1,40}$", description="1 to 40 of A-Z a-z 0-9 : _ . -"
     )
+    understudy_redis_password: SecretStr | None = Field(default=None, description="a string")
+    """For REDIS_URL and BROKER_URL, where they are of Redis and have no password of their own."""
     understudy_sentinel_master: str | None = Field(default=None, max_length=200, description="at most 200 characters")
     understudy_sentinel_password: SecretStr | None = Field(default=None, description="a string")
     """Of the sentinels themselves; the password in the URL is Redis's own."""
@@ -131,8 +137,12 @@ class Settings(BaseSettings):
     understudy_openai_reasoning_effort: Effort = Field(default="none", description=_EFFORT)
     """`none`: a reasoning model would spend a short answer's whole token limit on thinking."""
     understudy_concurrency: int = Field(default=16, ge=1, le=4096, description="a whole number from 1 to 4096")
+    understudy_batch_concurrency: int = Field(default=4, ge=1, le=4096, description="a whole number from 1 to 4096")
     understudy_shutdown_grace_s: float = Field(
         default=10.0, ge=0, le=3600, description="a number of seconds from 0 to 3600"
+    )
+    understudy_cold_start_s: float = Field(
+        default=60.0, ge=0, le=MAX_TIMEOUT_S, description="a number of seconds from 0 to 600"
     )
     understudy_preferred_max_s: Days = 1800.0
     understudy_forced_s: Days = 1800.0
@@ -140,10 +150,41 @@ class Settings(BaseSettings):
     understudy_inbox_maxlen: int = Field(
         20_000, ge=100, le=10_000_000, description="a whole number from 100 to 10000000"
     )
+    understudy_tools: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()
+    """Modules that register tools; a worker imports them when it starts."""
+    understudy_conversation_messages: int = Field(40, ge=2, le=400, description="a whole number from 2 to 400")
+    understudy_conversation_tokens: Tokens = 8000
+    understudy_conversation_ttl_s: float = Field(
+        604_800.0, ge=60, le=31_536_000, description="a number of seconds from 60 to 31536000 (a year)"
+    )
+    understudy_budget_day_usd: Usd = DEFAULT_DAY_USD
+    """The default holds where no budget is set at all."""
+    understudy_budget_month_usd: Usd = None
+    understudy_budget_user_day_usd: Usd = None
+    understudy_budget_kind_day_usd: UsdByKind | None = None
+    understudy_prices: Prices | None = None
+    """They win over those of the package genai-prices."""
+    understudy_paid_max_tokens: MaxTokens = 4096
+    """Of a paid answer, where neither its kind, the request nor LLM_MAX_TOKENS says."""
+    understudy_metrics_port: int = Field(default=0, ge=0, le=65_535, description="a whole number from 0 to 65535")
+    """0: none is served."""
+    understudy_metrics_host: str = Field("127.0.0.1", min_length=1, max_length=255, description="1 to 255 characters")
     understudy_log: Literal["console", "json"] = Field(default="console", description="console or json")
     understudy_log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())
     ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - pydantic's own hook
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: Any,
+        env_settings: Any,
+        dotenv_settings: Any,
+        file_secret_settings: Any,  # noqa: ARG003 - folders of secrets are not read, only the files that are named
+    ) -> tuple[Any, ...]:
+        files = SettingsFiles(settings_cls, {**dotenv_settings.env_vars, **env_settings.env_vars})
+        return init_settings, env_settings, dotenv_settings, files
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -161,6 +202,16 @@ class Settings(BaseSettings):
                 )
         if len(set(self.understudy_order)) < len(self.understudy_order):
             raise ValueError("UNDERSTUDY_ORDER names a provider twice: each may be named once.")
+        models = [
+            self.ollama_model_name,
+            self.openai_model_name,
+            *(entry.model for entry in self.understudy_providers),
+        ]
+        if unknown := sorted(set(self.understudy_prices or {}) - set(models)):
+            raise ValueError(
+                f"UNDERSTUDY_PRICES has a price for {unknown[0][:_READ_CHARS]!r}, which is no provider's model:"
+                f" they are {', '.join(dict.fromkeys(models))}."
+            )
         sentinel = [
             var
             for var, url in (("REDIS_URL", self.redis_url), ("BROKER_URL", self.broker_url or ""))
@@ -193,7 +244,8 @@ def load_settings(*, env_file: str | Path | None = ".env", **overrides: Any) -> 
         raise TypeError(f"load_settings() has no setting {', '.join(unknown)}")
     try:
         settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
-        return settings.model_copy(update={"understudy_providers": _with_keys(settings, env_file)})
+        keys = {"understudy_providers": _with_keys(settings, env_file)}
+        return settings.model_copy(update=keys | completed_urls(settings))
     except ValidationError as error:
         sentences = [_sentence(dict(item)) for item in error.errors(include_url=False)]
     except UnicodeDecodeError:
@@ -206,8 +258,8 @@ def _with_keys(settings: Settings, env_file: str | Path | None) -> tuple[Provide
     """The entries of UNDERSTUDY_PROVIDERS, with the keys that they only name filled in."""
     values = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
     return tuple(
-        ProviderEntry.model_validate({**dict(entry), "api_key": values.get(entry.api_key_env) or None})
-        if entry.api_key_env
+        ProviderEntry.model_validate({**dict(entry), "api_key": values.get(name) or from_file(name, values)})
+        if (name := entry.api_key_env)
         else entry
         for entry in settings.understudy_providers
     )

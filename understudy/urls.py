@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
@@ -26,6 +26,16 @@ def mask_url(url: str) -> str:
         user = userinfo.partition(":")[0] if ":" in userinfo else ""
         parts.append(f"{scheme}{mark}{user + ':***' if at else ''}{at}" + _NO_PORT.sub(r"\1:***", tail))
     return _QUERY_SECRET.sub(r"\1***", ";".join(parts))
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL with a password, unless it has one or is none of Redis."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    userinfo, _, hosts = authority.rpartition("@")
+    if scheme not in REDIS_SCHEMES or ":" in userinfo:
+        return url
+    return f"{scheme}{mark}{userinfo}:{quote(password, safe='')}@{hosts}{slash}{path}"
 
 
 def http_url(value: str) -> str:

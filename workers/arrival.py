@@ -90,7 +90,7 @@ def _adoption(task_request: dict[str, Any], kind: str, request: object, call: ob
         kind=kind,
         request=parsed.model_dump_json(exclude_none=True),
         rhash=request_hash(kind, parsed),
-        opts=options.model_dump_json(exclude_none=True),
+        opts=options.model_dump_json(exclude_defaults=True),
         deadline_ms=int(deadline_s * 1000),
         canvas=canvas_of(task_request),
     )

@@ -6,38 +6,38 @@ import asyncio
 import json
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
-from understudy.moves import narrowed
-from understudy.routing import Policy, kept_back_ms
+from understudy.routing import kept_back_ms
 from workers import chat_reply
-from workers.failures import ProviderFailure, Same, row
-from workers.kind_work import Prompt, Reply, work_for
+from workers.failures import Billed, ProviderFailure, Same, row
+from workers.fitting import fitted
+from workers.kind_work import KindWork, Prompt, Reply
+from workers.leases import LeaseLost
+from workers.limits import Limits, limits_of
+from workers.money import money_for, token_limit
+from workers.screening import work_of
+from workers.second_prompt import second_prompt
+from workers.speech import Speech
+from workers.tool_loop import ToolLoop, TranscriptFull
+from workers.tools import UnknownTool
 from workers.unusable import Refused, Unusable
 from workers.verdicts import reason_of, verdict_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from pydantic import BaseModel
 
-    from understudy.providers import Provider
     from understudy.state.ledger import Reply as Granted
     from understudy.state.report import Report
     from workers.context import Context
     from workers.leases import Lease
     from workers.run import Run
-
-RAISED_TOKENS = 4
-"""The second request after an answer that was cut off at the token limit may have this many times as many."""
-
-ASSUMED_TOKENS = 1_024
-"""Where no limit was sent and the provider's own cut the answer off."""
 
 SHORT_WAIT_S = 5.0
 """A rate limit is waited out this long where the next provider costs money."""
@@ -52,6 +52,9 @@ class Answer:
     model: str
     ms: int
     """Of the request that was answered."""
+    slow: bool = False
+    asked: bool = True
+    """Not so, where an attempt before this one had got it, and only its end was missing."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,6 @@ class Failed:
     end: Reason | None = None
 
 
-class LeaseLost(Exception):
-    """The lease ran out or was taken: nothing more may be asked under it."""
-
-
 class Attempting:
     """Carries out one attempt under its lease."""
 
@@ -78,6 +77,9 @@ class Attempting:
         self._lease = lease
         self._retried = False
         self._kept_ms = 0
+        self._speech = Speech(context, run)
+        self._limits: Limits
+        self._streams = False
 
     async def go(self) -> Answer | Failed:
         """Ask until there is an answer, or a reason to go elsewhere.
@@ -87,16 +89,45 @@ class Attempting:
         """
         try:
             request = KINDS[self._run.kind].request.model_validate(json.loads(self._run.request))
-            work = work_for(self._run.kind)
+            work = work_of(self._context.settings, self._run.provider, self._run.kind, request)
             prompt = work.build(request)
+            loop = ToolLoop(self._context, self._run, work.offer(request) if work.offer else None, prompt, self._speech)
+            self._streams = work.streams
+        except UnknownTool as error:
+            return self._ended("unknown_tool", str(error), Reason.INVALID)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this request is its own matter
             return self._ended("bug", f"the prompt could not be built: {type(error).__name__}", Reason.BUG)
+        try:
+            result = await loop.resume()
+            if result is not None:
+                return Answer(result, loop.usage(), loop.model, 0, asked=False)
+            while True:
+                end = await self._turn(work, request, loop)
+                if end is not None:
+                    return end
+        except TranscriptFull:
+            return self._ended("tools_full", "its tool calls have filled all the room for them", Reason.REJECTED)
+
+    async def _turn(self, work: KindWork, request: BaseModel, loop: ToolLoop) -> Answer | Failed | None:
+        """One model turn; None where the model called tools, and is to be asked again."""
+        self._retried = False
+        prompt = loop.prompt
         while True:
-            reply: chat_reply.Reply | None = None
+            read: Reply | None = None
+            limit = token_limit(prompt, self._run.provider, self._context.settings)
             try:
+                prompt = fitted(prompt, self._run.provider, limit)
                 reply = await self._ask(prompt)
                 read = Reply(reply.text, reply.finish_reason, reply.refusal, tuple(dict(c) for c in reply.tool_calls))
-                return Answer(work.read(read, request), reply.usage, reply.model, reply.ms)
+                if prompt.tools and loop.is_turn(read):
+                    called = await loop.take(read, reply)
+                    if called is None:
+                        return await self._next(reply, loop.prompt)
+                    return Answer(called, loop.usage(), reply.model, reply.ms, slow=self._slow(reply))
+                result = loop.finished(work.read(read, request))
+                if self._streams:
+                    self._speech.settled(result.text)
+                return Answer(result, loop.usage(reply.usage), reply.model, reply.ms, slow=self._slow(reply))
             except Refused as refused:
                 failure = ProviderFailure(row(refused.row), refused.fault)
             except Unusable as unusable:
@@ -104,23 +135,22 @@ class Attempting:
             except ProviderFailure as provider_failure:
                 failure = provider_failure
                 self._run.requests += failure.requests
-            except LeaseLost:
+                if failure.billed is Billed.NO:
+                    self._run.bill.not_charged()
+            except (LeaseLost, TranscriptFull):
                 raise
             except Exception as error:  # noqa: BLE001 - the reading of a reply is our code: a bug ends this call alone
                 return self._ended("bug", f"the reply could not be read: {type(error).__name__}", Reason.BUG)
-            again = await self._again(failure)
+            prompt = second_prompt(work, prompt, failure, read, limit)
+            again = await self._again(failure, prompt)
             if again is not None:
                 return again
-            if failure.row.same is Same.REASK and reply is not None:
-                prompt = work.reask(prompt, read, failure.detail)
-            elif failure.row.same is Same.RAISE_LIMIT:
-                limit = prompt.max_tokens or self._context.settings.llm_max_tokens or ASSUMED_TOKENS
-                prompt = replace(prompt, max_tokens=limit * RAISED_TOKENS)
+            self._speech.restart(failure.row.name)
 
     async def _ask(self, prompt: Prompt) -> chat_reply.Reply:
         run, provider, settings = self._run, self._run.provider, self._context.settings
         seen = await self._context.seen()
-        policy = policy_of_run(run, self._context.providers)
+        policy = run.policy(self._context.providers)
         left_s = run.left_s()
         self._kept_ms = kept_back_ms(
             self._context.providers,
@@ -130,8 +160,15 @@ class Attempting:
             current=provider.name,
             tried=run.tried,
         )
-        timeout_s = min(provider.timeout_s, left_s - self._kept_ms / 1000)
-        if timeout_s <= 0:
+        self._limits = limits_of(
+            provider,
+            seen,
+            left_s=left_s,
+            kept_s=self._kept_ms / 1000,
+            flows=self._streams,
+            cold_start_s=settings.understudy_cold_start_s,
+        )
+        if self._limits.total_s <= 0:
             raise ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)
         if not self._lease.safe:
             raise LeaseLost
@@ -139,14 +176,14 @@ class Attempting:
         asking = self._context.chat.complete(
             provider,
             prompt,
-            timeout_s=timeout_s,
-            first_byte_s=min(provider.first_byte_s, timeout_s),
-            max_tokens=prompt.max_tokens or settings.llm_max_tokens,
+            limits=self._limits,
+            max_tokens=token_limit(prompt, provider, settings),
             temperature=settings.llm_temperature if prompt.temperature is None else prompt.temperature,
+            tools=prompt.tools or None,
             call_id=run.call_id,
-            # with less than what counts as slow, a time-out says nothing about the provider
-            bounded_by_deadline=timeout_s < provider.slow_s,
+            on_delta=self._speech.piece if self._streams and run.streams else None,
         )
+        run.bill.sent()
         try:
             reply = await asking
         except ProviderFailure as failure:
@@ -156,9 +193,12 @@ class Attempting:
             ms = int((time.monotonic() - asked) * 1000)
             reply = chat_reply.Reply("", "content_filter", None, (), Usage(), provider.model, ms, ms, failure.requests)
         run.requests += reply.requests
+        if reply.finish_reason != "content_filter":
+            self._context.metrics.first_token(run.kind, provider.name, reply.first_byte_ms)
+        run.bill.answered(reply.usage)
         return reply
 
-    async def _again(self, failure: ProviderFailure) -> Failed | None:
+    async def _again(self, failure: ProviderFailure, prompt: Prompt) -> Failed | None:
         """None where the same provider is asked once more, its next request granted; else where the call goes."""
         delay_s = self._delay_s(failure)
         if delay_s is None:
@@ -166,18 +206,38 @@ class Attempting:
         run = self._run
         self._retried = True
         try:
-            granted = await self._granted(run.report(**verdict_of(failure, run.provider)), delay_s)
+            granted = await self._granted(run.report(**verdict_of(failure, run.provider)), delay_s, prompt)
         except (RedisError, OSError):
             return self._failed(failure)  # no grant, no request; the move is written when the ledger is back
         if granted is None or granted.word == "denied":
             return self._failed(failure)
         if granted.word == "lost":
             raise LeaseLost
-        run.rid, run.gen = granted.text("rid"), granted.number("gen")
+        run.granted(granted)
         self._lease.rid = run.rid
         return None
 
-    async def _granted(self, report: Report, delay_s: float) -> Granted | None:
+    def _slow(self, reply: chat_reply.Reply) -> bool:
+        """Whether the reply counts as slow: of one that is read as it comes, its beginning, however long it is."""
+        ms = reply.first_byte_ms if self._limits.flows else reply.ms
+        return not self._limits.cold and ms >= self._run.provider.slow_s * 1000
+
+    async def _next(self, reply: chat_reply.Reply, prompt: Prompt) -> Failed | None:
+        """None where the same provider may be asked for the next model turn; else where the call goes."""
+        run = self._run
+        report = run.report("ok", ms=reply.ms, slow=self._slow(reply) or None)
+        until = time.monotonic() + run.left_s()
+        granted = await self._context.insist(lambda: self._granted(report, 0.0, prompt), until=until)
+        if granted is not None and granted.word == "lost":
+            raise LeaseLost
+        if granted is None or granted.word == "denied":
+            why = granted.text("why") if granted else "lease"
+            return Failed("denied", f"no further request to this provider: {why}", {"verdict": "none"})
+        run.granted(granted)
+        self._lease.rid = run.rid
+        return None
+
+    async def _granted(self, report: Report, delay_s: float, prompt: Prompt) -> Granted | None:
         """What the ledger says of one more request; None where the lease is too old to ask under."""
         run = self._run
         if report.pause_ms:  # the others are to know before this one has waited
@@ -197,6 +257,7 @@ class Attempting:
             queue=run.queue,
             max_requests=self._context.settings.understudy_max_requests,
             report=report,
+            money=money_for(prompt, run.provider, self._context.settings),
         )
 
     def _delay_s(self, failure: ProviderFailure) -> float | None:
@@ -226,15 +287,3 @@ class Attempting:
     @staticmethod
     def _ended(what: str, detail: str, reason: Reason) -> Failed:
         return Failed(what, detail, {"verdict": "none"}, end=reason)
-
-
-def policy_of_run(run: Run, providers: Sequence[Provider]) -> Policy:
-    """What the call of a run allows, after what its earlier attempts have shown."""
-    policy = Policy(
-        kind=run.kind,
-        spend=run.options.spend or Policy.spend,
-        local_only=run.options.local_only,
-        batch=run.batch,
-        total_ms=run.deadline - run.created,
-    )
-    return narrowed(policy, run.earlier, providers)

@@ -41,6 +41,17 @@ class Broker:
             log.warning("queue depth unknown", queue=queue, error=type(error).__name__)
             return UNKNOWN_DEPTH
 
+    def answers(self) -> str:
+        """Connect anew: an empty text, or the name of the error why that fails. Never raises."""
+        try:
+            with self._app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=ACQUIRE_S)
+                if connection.transport.driver_type == "redis":
+                    connection.default_channel.client.ping()
+        except Exception as error:  # noqa: BLE001 - each transport has its own errors
+            return type(error).__name__
+        return ""
+
     def warm(self) -> None:
         """Connect and declare the queues before the first message would have to wait for it. Never raises."""
         try:

@@ -20,8 +20,10 @@ import openai
 
 from workers.chat_dialect import Dialect, Prompt, first_dialect
 from workers.chat_reply import Malformed, Reply
-from workers.chat_request import Disconnected, Limits, ParameterRejected, Request, ServerStatus
+from workers.chat_request import Disconnected, ParameterRejected, Request, ServerStatus
 from workers.failures import ProviderFailure, row
+from workers.limits import Limits
+from workers.screening import ScreenPrompt, as_completion, of_endpoint
 
 if TYPE_CHECKING:
     from understudy.providers import Provider
@@ -34,6 +36,9 @@ MAX_RETRY_AFTER_S = 86_400.0
 
 MAX_MESSAGE_CHARS = 4000
 """As much of an error without a format as is searched for what it means."""
+
+TOOLLESS_S = 600.0
+"""How long a model that refused tools is not offered any: then somebody may have mended it."""
 
 MAX_DIALECTS = 4
 """Rejections of a parameter that one request may learn from."""
@@ -67,14 +72,17 @@ class Chat:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clients = {provider: _client(provider) for provider in providers}
         self._dialects: dict[tuple[str, str], Dialect] = {}
+        self._toolless: dict[tuple[str, str], float] = {}
+        """Models that refused tools, until when they are believed to."""
 
     async def complete(
         self,
         provider: Provider,
         prompt: Prompt,
         *,
-        timeout_s: float,
+        timeout_s: float | None = None,
         first_byte_s: float | None = None,
+        limits: Limits | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
         tools: list[dict[str, Any]] | None = None,
@@ -82,7 +90,6 @@ class Chat:
         on_delta: OnText | None = None,
         on_first_byte: OnFirstByte | None = None,
         probe: bool = False,
-        bounded_by_deadline: bool = False,
     ) -> Reply:
         """Asks once and reads the answer to its end.
 
@@ -92,8 +99,9 @@ class Chat:
         Args:
             provider: who is asked.
             prompt: messages, and the schema to hold the answer to.
-            timeout_s: for all of it.
+            timeout_s: for all of it; None takes the provider's.
             first_byte_s: until the first chunk, and between two chunks; None takes the provider's.
+            limits: instead of these two.
             max_tokens: of the answer; None leaves it to the provider.
             temperature: None leaves it to the provider.
             tools: as the API describes them.
@@ -101,19 +109,26 @@ class Chat:
             on_delta: gets each piece of text at once.
             on_first_byte: called at the first chunk.
             probe: marks the request as the prober's.
-            bounded_by_deadline: `timeout_s` is what is left of the caller's time, not the provider's limit.
 
         Raises:
             ProviderFailure: with its row.
         """
+        if tools and self._toolless.get((provider.name, provider.model), 0.0) > time.monotonic():
+            raise ProviderFailure(row("no_tools"), "this model has refused tools before", requests=0)
         client, headers = self._client(provider), _headers(call_id, probe=probe)
+        first_s = provider.first_byte_s if first_byte_s is None else first_byte_s
         request = Request(
             lambda body: _exchange(client, provider, body, headers),
             provider,
-            Limits(timeout_s, provider.first_byte_s if first_byte_s is None else first_byte_s, bounded_by_deadline),
+            limits or Limits(timeout_s or provider.timeout_s, first_s, first_s),
             on_delta=on_delta,
             on_first_byte=on_first_byte,
         )
+        if isinstance(prompt, ScreenPrompt):
+            try:
+                return await request.send(prompt.body)
+            except ProviderFailure as failure:
+                raise of_endpoint(failure) from None
         known = self._dialects.get((provider.name, provider.model)) or first_dialect(provider)
         dialect = known
         while True:
@@ -126,6 +141,10 @@ class Chat:
                     raise rejection.failure from None
                 dialect = plainer
                 continue
+            except ProviderFailure as failure:
+                if failure.row.name == "no_tools":
+                    self._toolless[provider.name, provider.model] = time.monotonic() + TOOLLESS_S
+                raise
             if dialect is not known:
                 # Only now: a rejection that persists had another cause.
                 self._dialects[provider.name, provider.model] = dialect
@@ -216,17 +235,18 @@ def _headers(call_id: str | None, *, probe: bool) -> dict[str, str]:
 async def _exchange(
     client: openai.AsyncOpenAI, provider: Provider, body: dict[str, Any], headers: dict[str, str]
 ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+    # The whole body goes in here: as arguments the SDK would check each message against its types, 1 ms a call.
+    given: dict[str, Any] = {"extra_body": body, "extra_headers": headers, "timeout": _timeout(provider)}
+    screens = "input" in body
     with _translated():
-        async with client.chat.completions.with_streaming_response.create(
-            model=provider.model,
-            messages=(),
-            stream=True,
-            # The whole body goes in here: as arguments the SDK would check each message against its types, 1 ms a call.
-            extra_body=body,
-            extra_headers=headers,
-            timeout=_timeout(provider),
-        ) as response:
-            yield response.headers.get("content-type", ""), response.iter_bytes()
+        if screens:
+            sending = client.moderations.with_streaming_response.create(input="", **given)
+        else:
+            create = client.chat.completions.with_streaming_response.create
+            sending = create(model=provider.model, messages=(), stream=True, **given)
+        async with sending as response:
+            pieces, kind = response.iter_bytes(), response.headers.get("content-type", "")
+            yield ("application/json", as_completion(pieces)) if screens else (kind, pieces)
 
 
 @contextmanager

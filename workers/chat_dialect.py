@@ -5,6 +5,7 @@ Older servers reject parameters that newer ones demand. A rejection that names o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -107,6 +108,29 @@ OPTIONAL = (
     "stream_options",
 )
 """The parameters there is a plainer dialect for."""
+
+
+_TOOLS = re.compile(r"\btools?\b|\btool[ _-](?:use|choice|calls?|calling)\b|\bfunction[ -]calling\b", re.IGNORECASE)
+_NOT_TAKEN = re.compile(
+    r"(?:\b(?:not|no|cannot)|n't)\b(?:\W+\w+){0,3}?\W+(?:support|allow|enable|permit)|\bunsupported\b|\brequires? --"
+    r"|\b(?:unknown|unrecogni[sz]ed|unexpected|extra)\b.{0,60}\btools\b",
+    re.IGNORECASE,
+)
+_ONE_TOOL = re.compile(r"tools[\[.]\d|['\"]tools['\"], ?\d")
+"""A place within the tools: it is one of them that is wrong."""
+
+
+def rejects_tools(sent: dict[str, Any], param: str | None, message: str) -> bool:
+    """Whether an error says that the model takes no tools at all, and not that one of those sent is wrong.
+
+    Args:
+        sent, param, message: as in `rejected`.
+    """
+    if not sent.get("tools"):
+        return False
+    if param:
+        return param in ("tools", "tool_choice")
+    return bool(_TOOLS.search(message) and _NOT_TAKEN.search(message)) and not _ONE_TOOL.search(message)
 
 
 def rejected(sent: dict[str, Any], param: str | None, message: str) -> str | None:

@@ -112,6 +112,8 @@ class Gathering:
     model: str | None = None
     done: bool = False
     """`[DONE]` came, or the answer was sent whole."""
+    half: str = ""
+    """Of a character that the next chunk completes."""
 
     @property
     def partial(self) -> bool:
@@ -170,7 +172,9 @@ class Gathering:
         text = message.get("content")
         if not isinstance(text, str) or not text:
             return ""
-        self.texts.append(text)
+        text, self.half = _whole_characters(self.half + text)
+        if text:
+            self.texts.append(text)
         return text
 
     def _tool_call(self, position: int, call: object) -> None:
@@ -209,6 +213,17 @@ class Gathering:
         )
 
 
+def _whole_characters(text: str) -> tuple[str, str]:
+    """The text as characters, and half of one at its end: JSON lets a provider cut those beyond U+FFFF in two."""
+    half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+    text = text.removesuffix(half)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text, half
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data.decode())
@@ -221,8 +236,12 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _usage(given: dict[str, Any]) -> Usage:
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return Usage(**{name: given[name] for name in names if type(given.get(name)) is int and given[name] >= 0})
+    """Tokens as they were reported; the details are parts of the prompt and of the completion."""
+    places: dict[str, Any] = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), given)
+    places |= dict.fromkeys(("cached_tokens", "cache_write_tokens"), given.get("prompt_tokens_details"))
+    places["reasoning_tokens"] = given.get("completion_tokens_details")
+    found = {name: place.get(name) for name, place in places.items() if isinstance(place, dict)}
+    return Usage(**{name: number for name, number in found.items() if type(number) is int and number >= 0})
 
 
 def _stream_error(error: object) -> StreamError:

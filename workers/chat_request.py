@@ -7,22 +7,25 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workers.chat_dialect import rejected
+from workers.chat_dialect import rejected, rejects_tools
 from workers.chat_faults import row_of_connection
 from workers.chat_reply import MAX_BYTES, EventLines, Gathering, Malformed, Reply, StreamError
 from workers.failures import Billed, ProviderFailure, row, row_of_status
 
 if TYPE_CHECKING:
     from understudy.providers import Provider
+    from workers.limits import Limits
 
 TAIL_S = 0.5
 """After the finish reason, for usage and the end of the stream: the answer is complete, nothing may hold it up."""
 
 SLACK_S = 0.1
 """A stalled stream may be found this much too early, so that not every token moves a timer."""
+
+_SAYS = ("bad_request", "model_missing", "server_error")
+"""Rows of errors with which servers say that a model takes no tools: 400, 404 at a router, 500 without its option."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
@@ -84,21 +87,6 @@ Exchange = Callable[[dict[str, Any]], AbstractAsyncContextManager[tuple[str, Asy
 """Sends a body and gives content type and bytes of the answer; may raise ServerStatus or Disconnected at any time."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The limits of one request, in seconds.
-
-    Args:
-        timeout_s: for all of it.
-        gap_s: until the first chunk, and between two.
-        by_deadline: `timeout_s` is what is left of the caller's time, not the provider's limit.
-    """
-
-    timeout_s: float
-    gap_s: float
-    by_deadline: bool = False
-
-
 class Request:
     """One request; sent again in another dialect, its time goes on."""
 
@@ -118,7 +106,7 @@ class Request:
         self._on_first_byte = on_first_byte
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._ends = self._started + limits.timeout_s
+        self._ends = self._started + limits.total_s
         self._first_byte_at: float | None = None
         self._moved_at = -math.inf
         self._slack_s = min(SLACK_S, limits.gap_s / 10)
@@ -135,7 +123,7 @@ class Request:
         """
         self.sent += 1
         try:
-            async with asyncio.timeout_at(min(self._ends, self._loop.time() + self._limits.gap_s)) as limit:
+            async with asyncio.timeout_at(min(self._ends, self._loop.time() + self._limits.first_s)) as limit:
                 await self._read(body, limit)
         except TimeoutError:
             # A complete answer stands, however its stream ends.
@@ -143,6 +131,10 @@ class Request:
                 raise self._timed_out(limit.when() or self._ends) from None
         except ServerStatus as error:
             failure = error.failure(requests=self.sent)
+            if failure.row.name in _SAYS and rejects_tools(body, error.param, error.message):
+                raise ProviderFailure(
+                    row("no_tools"), f"HTTP {error.status}: no tools", status=error.status, requests=self.sent
+                ) from None
             parameter = rejected(body, error.param, error.message) if failure.row.name == "bad_request" else None
             raise (ParameterRejected(parameter, failure) if parameter else failure) from None
         except StreamError as error:
@@ -211,13 +203,16 @@ class Request:
             limit.reschedule(min(self._ends, now + self._limits.gap_s))
 
     def _timed_out(self, when: float) -> ProviderFailure:
-        if when >= self._ends and self._limits.by_deadline:
+        limits, flowed = self._limits, self._first_byte_at is not None
+        if not flowed and limits.cold:
+            return self._failure("cold_start", f"nothing in {limits.first_s:g} s, the model may have to be loaded")
+        if when >= self._ends and (limits.by_deadline or (limits.flows and flowed)):
             return self._failure("caller_deadline", "the caller's time ran out")
-        if self._first_byte_at is None:
-            return self._failure("no_first_byte", f"nothing in {min(self._limits.gap_s, self._limits.timeout_s):g} s")
+        if not flowed:
+            return self._failure("no_first_byte", f"nothing in {min(limits.first_s, limits.total_s):g} s")
         if when >= self._ends:
-            return self._failure("total_timeout", f"not finished in {self._limits.timeout_s:g} s")
-        return self._failure("stalled", f"the stream stood still for {self._limits.gap_s:g} s")
+            return self._failure("total_timeout", f"not finished in {limits.total_s:g} s")
+        return self._failure("stalled", f"the stream stood still for {limits.gap_s:g} s")
 
     def _stream_failure(self, error: StreamError) -> ProviderFailure:
         if self._got.partial:

@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from understudy.state.health import Health, Snapshot
+from workers.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from understudy.settings import Settings
     from understudy.state.ledger import Ledger
     from workers.chat import Chat
+    from workers.deltas import Deltas
     from workers.leases import Leases
 
 T = TypeVar("T")
@@ -45,6 +47,10 @@ class Context:
     health: Health
     leases: Leases
     chat: Chat
+    deltas: Deltas
+    thinks_first: set[tuple[str, str]] = field(default_factory=set)
+    """Providers and models whose reasoning was seen to have an end and no beginning."""
+    metrics: Metrics = field(default_factory=Metrics)
     _seen: Snapshot = field(default_factory=Snapshot)
     _seen_at: float = 0.0
 
@@ -66,6 +72,7 @@ class Context:
         """The health as it is now."""
         self._seen = await self.health.snapshot()
         self._seen_at = time.monotonic()
+        self.metrics.saw(self._seen)
         return self._seen
 
     async def insist(self, operation: Callable[[], Awaitable[T]], *, until: float | None = None) -> T:

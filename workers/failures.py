@@ -50,6 +50,8 @@ class Health(StrEnum):
     """Nothing about health; a permit is given back all the same."""
     PAUSE = "pause"
     """The provider works; its queue rests until the time it named, or for a backoff."""
+    OPEN = "open"
+    """Open at once, for a prober alone to wait for."""
     OPEN_15_MIN = "open_15_min"
     """Open at once for 15 minutes, and raise an alert."""
     OPEN_ALERT = "open_alert"
@@ -103,6 +105,7 @@ TABLE: tuple[Row, ...] = (
     # Reached it, and no answer came: it may have worked on it, so it may have charged.
     Row("reset", Same.ONCE, Next.ANY, Health.HARD, Billed.UNKNOWN),
     Row("no_first_byte", *_HARD, Billed.UNKNOWN),
+    Row("cold_start", Same.NO, Next.ANY, Health.OPEN, Billed.UNKNOWN),
     Row("stalled", *_HARD, Billed.UNKNOWN),
     Row("total_timeout", *_HARD, Billed.UNKNOWN),
     Row("cut", *_HARD, Billed.UNKNOWN),
@@ -115,6 +118,7 @@ TABLE: tuple[Row, ...] = (
     Row("auth", Same.NO, Next.ANY, Health.OPEN_ALERT, Billed.NO),
     Row("model_missing", Same.NO, Next.ANY, Health.OPEN_ALERT, Billed.NO),
     Row("context_too_long", Same.NO, Next.LARGER_WINDOW, Health.NONE, Billed.NO),
+    Row("no_tools", Same.NO, Next.ANY, Health.NONE, Billed.NO),
     Row("bad_request", Same.NO, Next.NONE, Health.NONE, Billed.NO),
     # An answer, but not one to give.
     Row("content_filter", Same.NO, Next.NONE, Health.NONE, Billed.UNKNOWN),

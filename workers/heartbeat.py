@@ -28,6 +28,11 @@ class Heartbeat:
         self._fields: dict[str, str | int] | None = None
         self._changed = asyncio.Event()
 
+    @property
+    def is_consuming(self) -> bool:
+        """Whether this worker takes messages, as far as it knows."""
+        return self._fields is not None
+
     def consuming(self, queues: list[str], concurrency: int) -> None:
         """Consuming has begun; on the loop."""
         self._fields = {

@@ -55,6 +55,8 @@ def how_to(stack: Stack, env_file: Path) -> str:
     rows += [(found.provider.name, stack.provider_words(found)) for found in stack.providers]
     rows.append(("Workers", f"one each for {', '.join(stack.queues)}; logs in {_short(stack.folder)}"))
     rows.append(("Flower", stack.flower_url or "not installed, so left out"))
+    ports = ", ".join(f"{url.split('/')[2].rpartition(':')[2]} {queue}" for queue, url in stack.metrics.items())
+    rows.append(("Metrics", f"http://127.0.0.1:PORT/metrics of each worker; the ports: {ports}"))
     width = max(len(name) for name, _ in rows)
     return TEXT.format(
         parts="\n".join(f"{name:<{width}}  {words}" for name, words in rows),

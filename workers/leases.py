@@ -23,6 +23,10 @@ SAFE_S = 2.0
 log = structlog.get_logger("understudy.leases")
 
 
+class LeaseLost(Exception):
+    """The lease ran out or was taken: nothing more may be asked under it."""
+
+
 @dataclass
 class Lease:
     """The right to work on one call, for a limited time."""

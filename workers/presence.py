@@ -8,16 +8,20 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from understudy.pricing import Price, price_of
 from understudy.settings import BUILT_IN
+from understudy.settings_money import prices_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from understudy.providers import Provider
     from understudy.settings import Settings
 
 LOOK_S = 2.0
 MADE_UP_KEY = "made-up-key-of-a-stand-in"
+MADE_UP_PRICE = Price(150_000, 600_000, date="2026-11-01")
+"""Of a stand-in whose model nobody sells: about what a small model costs."""
 
 # Without the proxies of the environment: a local model is on this machine or near it.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -44,6 +48,17 @@ def missing_keys(settings: Settings) -> dict[str, str]:
     given = [(entry.api_key_env, entry.api_key) for entry in settings.understudy_providers]
     given.append(("OPENAI_API_KEY", settings.openai_api_key))
     return {name: MADE_UP_KEY for name, key in given if name and (key is None or key.get_secret_value() == MADE_UP_KEY)}
+
+
+def missing_prices(settings: Settings, found: Iterable[Presence]) -> dict[str, str]:
+    """The prices of the settings, with one for each paid stand-in whose model has none; empty where none is missing."""
+    prices = dict(settings.understudy_prices or {})
+    missing = {
+        each.provider.model: MADE_UP_PRICE
+        for each in found
+        if each.provider.paid and not each.real and not price_of(each.provider.model, settings, each.provider.base_url)
+    }
+    return {"UNDERSTUDY_PRICES": prices_setting({**prices, **missing})} if missing else {}
 
 
 def presence(provider: Provider) -> Presence:

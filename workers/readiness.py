@@ -25,10 +25,12 @@ LOOK_S = 2.0
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def workers_consume(settings: Settings, providers: Sequence[Provider]) -> bool:
-    """Whether a worker has announced itself on the queue of each provider."""
+def workers_consume(settings: Settings, providers: Sequence[Provider], *, batch: bool = False) -> bool:
+    """Whether a worker has announced itself on each provider's queue, and on that of its batch rows."""
+    wanted = {provider.queue for provider in providers}
+    wanted |= {provider.batch_queue for provider in providers if batch}
     with suppress(RedisError, OSError):
-        return asyncio.run(_consumed(settings, providers)) >= {provider.queue for provider in providers}
+        return asyncio.run(_consumed(settings, providers)) >= wanted
     return False
 
 

@@ -118,6 +118,7 @@ class Reconciler:
     async def _unread(self, due: Due) -> None:
         """A call that this version cannot read: another worker may, up to its deadline; then it ends all the same."""
         fence: dict[str, Any] = {"epoch": due.epoch, "turn": due.turn, "token": uuid.uuid4().hex, "by": "reconciler"}
+        self._context.metrics.recovered("unreadable")
         if due.why == "lease":
             await self._context.ledger.hop(due.id, until_ms=UNREAD_MS, **fence)
         elif due.why == "deadline":
@@ -138,6 +139,7 @@ class Reconciler:
             return []
         if due.why == "tell":
             reply = await self._context.ledger.retell(due, self._consumed(record.queue, batch.seen))
+            self._context.metrics.recovered("told")
             return tellings_of(reply, due.id)
         look = self._worker_lost if record.state == RUNNING else self._waiting
         message = await look(record, batch)
@@ -159,6 +161,7 @@ class Reconciler:
             what="worker_lost" if record.lease <= batch.seen.now else "caller_deadline",
             ms=max(0, batch.seen.now - record.begun),
             requests=max(0, record.requests - record.base),
+            cost_microusd=record.charged_since(record.base),
         )
         return await self._hop(record, move, batch.seen, attempt=attempt)
 
@@ -221,6 +224,9 @@ class Reconciler:
         if not waits_on and reply.word not in ("waits", "refused"):
             to = move.provider if isinstance(move, To) else ""
             why = attempt.what if attempt else "unparked" if record.state == PARKED else "message lost"
+            resent = "unparked" if record.state == PARKED else "resent"
+            action = reply.word if reply.word in ("ended", "parked") else attempt.what if attempt else resent
+            self._context.metrics.recovered(action)
             log.info("recovered", call=record.id, kind=record.kind, outcome=reply.word, to=to, why=why)
         return publish_of(reply, record.id) if reply.word == "publish" else None
 

@@ -15,6 +15,7 @@ from workers.ends import Dropped, Ended, Publish
 from workers.ends import End as Ending
 
 if TYPE_CHECKING:
+    from understudy.contracts.call import AnyOutcome
     from understudy.routing import Policy
     from understudy.state.health import Snapshot
     from understudy.state.ledger import Reply
@@ -105,6 +106,7 @@ class Redispatch:
         **fence: Any,
     ) -> Reply:
         given: dict[str, Any] = {"attempt": attempt, **fence}
+        outcome: AnyOutcome | None = None
         if isinstance(move, To):
             provider = self._context.by_name[move.provider]
             given |= {"to": provider.name, "queue": policy.queue(provider)}
@@ -120,11 +122,29 @@ class Redispatch:
                 attempts=attempts,
                 queued_ms=max(0, (record.first or seen.now) - record.created),
                 total_ms=max(0, seen.now - record.created),
-                detail=detail,
+                detail=detail or (f"the budget of the {record.short} has no room for it" if record.short else ""),
             )
             st = DONE if outcome.status is Status.DONE else FAILED
             given |= {"st": st, "reason": move.reason.value, "outcome": outcome.model_dump_json()}
-        return await self._context.ledger.hop(record.id, **given)
+        reply = await self._context.ledger.hop(record.id, **given)
+        self._count(record, move, attempt, reply, outcome)
+        return reply
+
+    def _count(
+        self, record: Record, move: Move, attempt: Attempt | None, reply: Reply, outcome: AnyOutcome | None
+    ) -> None:
+        metrics = self._context.metrics
+        if reply.word not in ("publish", "parked", "ended"):
+            return
+        if attempt:
+            metrics.attempted(record.kind, attempt)
+        if reason := reply.text("reason"):
+            metrics.ended_by_ledger(record.kind, reason)
+        elif reply.word == "ended" and outcome:
+            metrics.ended(outcome)
+        elif isinstance(move, To) and record.provider not in ("", move.provider):
+            why = attempt.what if attempt and attempt.what != "waited" else move.why
+            metrics.moved(record.kind, record.provider, move.provider, why)
 
     async def _ending(self, reply: Reply, call_id: str) -> Ending:
         if reply.word == "publish":

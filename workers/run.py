@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from understudy.contracts.call import Attempt, CallOptions
+from understudy.contracts.tools import needs_tools
+from understudy.moves import narrowed
+from understudy.routing import Policy, timed_as
 from understudy.state.record import check_version, read_attempts
 from understudy.state.report import Report
+from workers.money import Bill
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from understudy.providers import Provider
     from understudy.state.ledger import Reply
     from workers.arrival import Arrival
@@ -41,8 +47,16 @@ class Run:
     """Whether Celery is to hear of the end from here."""
     task: str | None = None
     """Celery's id of the message, where its call has a key."""
+    steps: tuple[str, ...] = ()
+    """What tools did in earlier attempts; see `understudy.state.transcript`."""
+    inboxes: tuple[str, ...] = ()
+    """Of the clients that are told what happens."""
+    n: int = 0
+    """Of the latest event they were told."""
     requests: int = 0
     """Sent to the provider within this attempt."""
+    bill: Bill = field(default_factory=Bill)
+    """What they cost."""
     at: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -76,13 +90,34 @@ class Run:
             tried=frozenset(reply.text("tried").split()),
             plain=reply.text("plain") == "1" or arrival.task is not None,
             task=arrival.task,
+            steps=reply.texts("steps"),
+            inboxes=tuple(reply.text("inboxes").split()),
+            bill=Bill(arrival.provider.price, reply.number("reserved")),
             at=at,
         )
+
+    @property
+    def streams(self) -> bool:
+        """Whether somebody is told what happens before the end."""
+        return self.options.stream and bool(self.inboxes)
 
     @property
     def batch(self) -> bool:
         """Whether it is a batch's row."""
         return self.queue.endswith(".batch")
+
+    def policy(self, providers: Sequence[Provider]) -> Policy:
+        """What the call allows, after what its earlier attempts have shown."""
+        policy = Policy(
+            kind=self.kind,
+            spend=self.options.spend_policy,
+            local_only=self.options.local_only,
+            only=self.options.only,
+            batch=self.batch,
+            total_ms=self.deadline - self.created,
+            needs_tools=needs_tools(self.request),
+        )
+        return narrowed(policy, self.earlier, providers)
 
     def ms(self) -> int:
         """How long the attempt has lasted."""
@@ -109,7 +144,13 @@ class Run:
             detail=detail,
             ms=self.ms(),
             requests=self.requests,
+            cost_microusd=self.bill.total,
         )
+
+    def granted(self, reply: Reply) -> None:
+        """One more request may be sent, under the id that the reply names."""
+        self.rid, self.gen = reply.text("rid"), reply.number("gen")
+        self.bill.next(reply.number("reserved"))
 
     def report(self, verdict: str = "none", **more: object) -> Report:
         """What the latest request told about its provider."""
@@ -119,6 +160,7 @@ class Run:
             self.rid,
             self.gen,
             verdict,
-            self.kind,
+            timed_as(self.kind, batch=self.batch),
+            cost_microusd=self.bill.settled,
             **more,  # type: ignore[arg-type]
         )

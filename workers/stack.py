@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from understudy.errors import SettingsError
 from understudy.providers import Provider, providers_from
 from understudy.settings import load_settings
-from workers.local_redis import LocalRedis, free_port
+from workers.local_redis import LocalRedis, free_port, free_ports
 from workers.own_database import claim_database, release_database, require_unused
-from workers.presence import Presence, address_env, missing_keys, presence
+from workers.presence import Presence, address_env, missing_keys, missing_prices, presence
 from workers.readiness import flower_answers, workers_consume
 from workers.supervised import Supervised
 
@@ -48,11 +48,13 @@ class Plan:
         throwaway: nothing is kept; on a Redis that REDIS_URL names, an empty database is used and emptied again.
         relay: a primary that is really there gets a relay in front, which can be cut.
         flower: with Flower, where it is installed.
+        batch: with a small worker for each batch queue.
     """
 
     throwaway: bool = False
     relay: bool = False
     flower: bool = True
+    batch: bool = True
 
 
 class Stack:
@@ -69,6 +71,8 @@ class Stack:
         self._stop = stop
         self.redis: LocalRedis | None = None
         self.flower_url: str | None = None
+        self.metrics: dict[str, str] = {}
+        """Where the worker of each queue serves them."""
         self.providers: list[Presence] = []
         self.endpoints: dict[str, dict[str, Any]] = {}
         self.settings = load_settings()
@@ -132,6 +136,7 @@ class Stack:
                 for found in self.providers
             ],
             "flower": self.flower_url,
+            "metrics": self.metrics,
             "pids": {part.name: part.pid for part in self._parts} | ({"redis": self.redis.pid} if self.redis else {}),
             "logs": str(self.folder),
             "pid": os.getpid(),
@@ -175,6 +180,7 @@ class Stack:
         self.settings = load_settings()
         with ThreadPoolExecutor() as pool:
             self.providers = list(pool.map(presence, providers_from(self.settings)))
+        self.env |= missing_prices(self.settings, self.providers)
 
     def _start_redis(self) -> None:
         if self._own_redis:
@@ -234,11 +240,15 @@ class Stack:
 
     def _start_workers(self) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
-        for found in self.providers:
-            queue = found.provider.queue
+        batch = ["-c", str(self.settings.understudy_batch_concurrency)]
+        queues: list[tuple[str, list[str]]] = [(found.provider.queue, []) for found in self.providers]
+        queues += [(found.provider.batch_queue, batch) for found in self.providers if self.plan.batch]
+        for (queue, more), port in zip(queues, free_ports(len(queues)), strict=True):
             name = f"worker-{queue}"
-            command = [*celery, "worker", "-Q", queue, "-n", f"{queue}@%h", "-l", "INFO"]
-            self._workers[queue] = Supervised(name, command, self._child_env, self.folder / f"{name}.log")
+            command = [*celery, "worker", "-Q", queue, "-n", f"{queue}@%h", "-l", "INFO", *more]
+            self.metrics[queue] = f"http://127.0.0.1:{port}/metrics"
+            env = self._child_env | {"UNDERSTUDY_METRICS_PORT": str(port), "UNDERSTUDY_METRICS_HOST": "127.0.0.1"}
+            self._workers[queue] = Supervised(name, command, env, self.folder / f"{name}.log")
         if self.plan.flower and importlib.util.find_spec("flower"):
             port = free_port()
             self.flower_url = f"http://127.0.0.1:{port}"
@@ -251,7 +261,7 @@ class Stack:
     def _wait(self) -> None:
         until = time.monotonic() + START_S
         providers = [found.provider for found in self.providers]
-        looks: list[Callable[[], bool]] = [lambda: workers_consume(self.settings, providers)]
+        looks: list[Callable[[], bool]] = [lambda: workers_consume(self.settings, providers, batch=self.plan.batch)]
         if url := self.flower_url:
             looks.append(lambda: flower_answers(url))
         for ready in looks:

@@ -26,10 +26,11 @@ ENV_FILE = "env"
 @click.option("--throwaway", is_flag=True, help="Keep nothing, and take an empty database where REDIS_URL is set.")
 @click.option("--relay", is_flag=True, help="Put a relay that can be cut in front of a primary that is really there.")
 @click.option("--flower/--no-flower", default=True, show_default=True, help="With Flower, where it is installed.")
+@click.option("--batch/--no-batch", default=True, show_default=True, help="With a worker for each batch queue.")
 @click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False), default=ROOT / ".run", help="Folder for data and logs."
 )
-def main(*, as_json: bool, throwaway: bool, relay: bool, flower: bool, state: Path) -> None:
+def main(*, as_json: bool, throwaway: bool, relay: bool, flower: bool, batch: bool, state: Path) -> None:
     """Run Redis, a worker for each queue, and a stand-in for each provider that is not really there.
 
     What dies is started again; Ctrl-C ends all, a second one at once.
@@ -41,7 +42,7 @@ def main(*, as_json: bool, throwaway: bool, relay: bool, flower: bool, state: Pa
     stop.heed_signals()
     if as_json:
         stop.heed_stdin()
-    plan = Plan(throwaway=throwaway, relay=relay, flower=flower)
+    plan = Plan(throwaway=throwaway, relay=relay, flower=flower, batch=batch)
     try:
         folder = (StateFolder.throwaway(state) if throwaway else StateFolder(state)).take()
         try:

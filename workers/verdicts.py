@@ -33,6 +33,8 @@ def verdict_of(failure: ProviderFailure, provider: Provider) -> dict[str, Any]:
         queues = [provider.queue, provider.batch_queue]
         pause_ms = PAUSE_MS if retry_after_ms is None else retry_after_ms
         return {"verdict": "none", "why": row.name, "pause_ms": pause_ms, "queues": queues}
+    if row.health is Health.OPEN:
+        return {"verdict": "open", "why": row.name}
     if row.health is Health.OPEN_15_MIN:
         return {"verdict": "open", "why": row.name, "open_ms": QUOTA_OPEN_MS, "retry_after_ms": retry_after_ms}
     if row.health is Health.OPEN_ALERT:

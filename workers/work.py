@@ -15,10 +15,11 @@ from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.contracts.failure import key_conflict
 from understudy.errors import VersionMismatch
 from understudy.state.record import CANCELLED, DONE
-from workers.attempt import Answer, Attempting, Failed, LeaseLost, policy_of_run
+from workers.attempt import Answer, Attempting, Failed
 from workers.ends import Dropped, End, Ended
 from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED
-from workers.leases import Lease
+from workers.leases import Lease, LeaseLost
+from workers.money import money_of
 from workers.redispatch import Redispatch
 from workers.run import Run
 
@@ -46,6 +47,8 @@ class Work:
     async def on(self, arrival: Arrival) -> End:
         """Work on the call of one message; while the ledger is out of reach the message is kept, not begun."""
         at, begun = await self._context.insist(lambda: self._begin(arrival))
+        if reason := begun.text("reason"):
+            self._context.metrics.ended_by_ledger(arrival.kind, reason)
         if begun.word == "drop":
             return Dropped(begun.text("why"))
         if begun.word == "replay":
@@ -59,6 +62,8 @@ class Work:
         if begun.word == "revoked":
             return Ended(AnyOutcome(call_id=arrival.call_id, kind=arrival.kind, status=Status.CANCELLED), plain=True)
         if begun.word == "denied":
+            if short := begun.text("short"):
+                log.warning("no room in a budget", call=arrival.call_id, provider=arrival.provider.name, budget=short)
             fence: dict[str, Any] = {
                 "epoch": begun.number("epoch"),
                 "turn": begun.number("turn"),
@@ -70,6 +75,8 @@ class Work:
         except VersionMismatch as error:
             log.error("call cannot be read", call=arrival.call_id, why=str(error))
             return Dropped("version")
+        if arrival.sent:
+            self._context.metrics.began(run.kind, run.queue, run.now - arrival.sent)
         lease = Lease(run.call_id, run.epoch, run.rid, run.provider.name, run.provider.model, renewed=at)
         return await self._hold(run, lease)
 
@@ -86,6 +93,7 @@ class Work:
             adopt=arrival.adopt,
             task=arrival.task,
             degraded=KINDS[arrival.kind].degraded is not None,
+            money=money_of(arrival.kind, arrival.provider, self._context.settings),
         )
 
     async def _hold(self, run: Run, lease: Lease) -> End:
@@ -106,7 +114,7 @@ class Work:
 
     async def _attempt(self, run: Run, lease: Lease) -> End:
         # a plain caller may send its message to a queue that its options shut out
-        if not policy_of_run(run, self._context.providers).allows(run.provider):
+        if not run.policy(self._context.providers).allows(run.provider):
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
@@ -132,6 +140,8 @@ class Work:
         )
 
     async def _finish(self, run: Run, answer: Answer) -> End:
+        if run.streams:
+            await self._context.deltas.flush()
         attempt = run.attempt("answered")
         primary = self._context.providers[0]
         outcome = AnyOutcome(
@@ -143,10 +153,10 @@ class Work:
             model=answer.model,
             attempts=[*run.earlier, attempt],
             usage=answer.usage,
+            cost_microusd=sum(each.cost_microusd for each in [*run.earlier, attempt]),
             queued_ms=run.queued_ms(),
             total_ms=run.total_ms(),
         )
-        slow = answer.ms >= run.provider.slow_s * 1000
         reply = await self._context.insist(
             lambda: self._context.ledger.finish(
                 run.call_id,
@@ -155,15 +165,18 @@ class Work:
                 st=DONE,
                 outcome=outcome.model_dump_json(),
                 attempt=attempt,
-                report=run.report("ok", ms=answer.ms, slow=slow or None),
+                report=run.report("ok", ms=answer.ms, slow=answer.slow or None) if answer.asked else run.report(),
                 provider=run.provider.name,
                 primary=primary.name,
                 primary_model=primary.model,
                 preferred_ms=int(self._context.settings.understudy_preferred_max_s * 1000),
+                paid=attempt.cost_microusd > 0,
             ),
             until=time.monotonic() + max(0.0, run.left_s()) + INSIST_S,
         )
         if reply.word == "accepted":
+            self._context.metrics.attempted(run.kind, attempt)
+            self._context.metrics.ended(outcome)
             return Ended(outcome, run.plain, frozenset(reply.texts("waiters")))
         log.warning("answer refused", call=run.call_id, kind=run.kind, why=reply.text("why"))
         return await self._without(run, f"refused: {reply.text('why')}")
@@ -173,6 +186,9 @@ class Work:
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._context.ledger.report(run.call_id, run.report())
+        if why in (Reason.CANCELLED, TERMINATED):
+            self._context.metrics.attempted(run.kind, run.attempt("cancelled"))
+            self._context.metrics.ended_by_ledger(run.kind, Reason.CANCELLED)
         log.info("attempt stopped", call=run.call_id, kind=run.kind, why=why)
         return await self._without(run, why)
 

@@ -84,6 +84,9 @@ def _show(outcome: Outcome[Any], answer: Callable[[Any], str]) -> None:
 def _verdict(result: ModerationResult) -> str:
     if result.needs_review:
         return f"action: none\nneeds review: {result.reason}"
+    if result.screened:
+        violation = result.violation.value if result.violation else "none"
+        return f"action: {result.action.value}\nviolation: {violation}\nscreened: {result.reason}"
     helpful = "yes" if result.helpful else "no"
     return (
         f"action: {result.action.value}\n"

@@ -21,6 +21,7 @@ from bot_client.cli.terminal import console
 from bot_client.cli.words import printable
 from understudy import __version__
 from understudy.errors import SettingsError
+from understudy.pricing import unpriced
 from understudy.providers import absent, providers_from
 from understudy.settings import load_settings
 from understudy.urls import mask_url
@@ -62,7 +63,8 @@ async def _all() -> list[Check]:
     groups = await asyncio.gather(
         redis_checks(settings, providers), broker_checks(settings), *(provider_checks(p) for p in providers)
     )
-    found = [Check("settings", True, detail, " ".join(absent(settings)))]
+    left_out = [*absent(settings), *unpriced(providers_from(settings), settings)]
+    found = [Check("settings", True, detail, " ".join(left_out))]
     return found + [check for group in groups for check in group]
 
 

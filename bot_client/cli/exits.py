@@ -11,6 +11,7 @@ from understudy.errors import (
     SettingsError,
     Unavailable,
     UnknownCall,
+    UnknownJob,
 )
 
 
@@ -32,7 +33,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.USAGE: "wrong usage, a wrong setting or an invalid request; nothing was queued",
     Exit.DEADLINE: "the call's time ran out",
     Exit.UNAVAILABLE: "Redis or the broker cannot be reached",
-    Exit.UNKNOWN_CALL: "no call has this id, or its record has expired",
+    Exit.UNKNOWN_CALL: "no call or job has this id, or its record has expired",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; a call that was waited for is cancelled",
 }
 
@@ -40,6 +41,7 @@ _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
     (SettingsError, Exit.USAGE),
     (InvalidRequest, Exit.USAGE),
     (UnknownCall, Exit.UNKNOWN_CALL),
+    (UnknownJob, Exit.UNKNOWN_CALL),
     (Unavailable, Exit.UNAVAILABLE),
     (DeadlineExceeded, Exit.DEADLINE),
     (CallError, Exit.FAILED),

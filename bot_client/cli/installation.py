@@ -51,8 +51,9 @@ async def installed() -> AsyncIterator[Installation]:
     redis, keys = redis_from(settings), Keys(settings.understudy_prefix)
     refusal = ""
     try:
+        ledger = Ledger(redis, keys, inbox_maxlen=settings.understudy_inbox_maxlen)
         yield Installation(
-            settings, providers, redis, keys, Ledger(redis, keys), Health(redis, keys, providers), Controls(redis, keys)
+            settings, providers, redis, keys, ledger, Health(redis, keys, providers), Controls(redis, keys)
         )
     except RedisError as error:
         refusal = f"Redis at {mask_url(settings.redis_url)} {redis_fault(error)}."

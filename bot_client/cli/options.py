@@ -81,6 +81,7 @@ def call_options(command: F) -> F:
     for option in (
         click.option("--user", "user_id", metavar="ID", help="Whom the call is for."),
         click.option("--key", help="Asking twice with the same key is one call."),
+        click.option("--only", metavar="PROVIDER", help="Only this provider may answer."),
         click.option("--local-only", is_flag=True, help="Only providers that are marked as local may see the text."),
         click.option("--spend", type=click.Choice(SPENDS), help="Whether it may cost money."),
         click.option("--deadline", "deadline_s", type=Duration(), help="How long to wait, such as 30s or 2m."),

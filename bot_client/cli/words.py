@@ -12,6 +12,7 @@ WORDS = {
     "connect_timeout": "no connection in time",
     "reset": "connection reset",
     "no_first_byte": "no first byte in time",
+    "cold_start": "its model was not loaded in time",
     "stalled": "stalled in the middle",
     "total_timeout": "no answer in time",
     "cut": "cut off in the middle",
@@ -34,6 +35,7 @@ WORDS = {
     "shutdown": "the worker shut down",
     "worker_lost": "the worker died or stalled",
     "waited": "waited too long",
+    "budget": "its budget is used up",
     "handed_back": "handed back at shutdown",
     "slow": "too slow",
     # why a call failed

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from bot_client.call import End
+    from bot_client.testing.telling import Telling
     from understudy.contracts.call import CallOptions
     from understudy.contracts.kind import Kind
 
@@ -56,6 +57,8 @@ class Entry:
         self.holders = 0
         self.due_s = now_s + plan.delay_s
         self.deadline_s = now_s + deadline_ms(kind, call.options) / 1000
+        self.telling: Telling | None = None
+        """What it says to those who stream it."""
         self._ended: asyncio.Future[End] | None = None
 
     @property
@@ -99,5 +102,7 @@ class Entry:
 
     def _end(self, outcome: AnyOutcome) -> None:
         self.call.outcome = outcome
+        if self.telling is not None:
+            self.telling.end(outcome)
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(outcome)

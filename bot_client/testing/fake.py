@@ -5,29 +5,38 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from bot_client.call import Call, conflict, unknown
 from bot_client.interface import Client
 from bot_client.policy import check_note, known_provider, policy_of, require_provider
 from bot_client.status import CallStatus, Forced, ProviderStatus
+from bot_client.testing.bill import bill_of
+from bot_client.testing.conversations import MemoryConversations
 from bot_client.testing.entry import Entry, RecordedCall
 from bot_client.testing.script import MODEL, Script
+from bot_client.testing.telling import Telling
+from bot_client.turn_taking import TurnTaking
 from understudy.contracts.call import Status
 from understudy.contracts.ids import call_id_for, new_call_id
 from understudy.contracts.kind import request_hash
 from understudy.errors import InvalidRequest, Unavailable
 from understudy.providers import Provider
 from understudy.state.controls import MAX_FORCED_S
+from understudy.state.conversation import Limits
+from understudy.state.spend import span_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, timedelta
 
     from pydantic import BaseModel
 
     from bot_client.call import End
     from understudy.contracts.call import CallOptions
     from understudy.contracts.kind import Kind
+    from understudy.state.spend import By, SpendReport
 
 _LIMITS = {"context_window": 128_000, "timeout_s": 30.0, "connect_s": 3.0, "first_byte_s": 30.0, "slow_s": 20.0}
 PROVIDERS = (
@@ -58,6 +67,8 @@ class FakeUnderstudy(Client, Script):
         self._providers = tuple(providers)
         self._status_of = {p.name: ProviderStatus(p.name, p.model, p.paid, p.local, concurrency=1) for p in providers}
         self._closed = False
+        self._limits = Limits()
+        self._taking = TurnTaking(self, MemoryConversations(self._reach))
 
     def advance(self, seconds: float) -> None:
         """Move the clock on; calls that end by then have ended."""
@@ -134,12 +145,21 @@ class FakeUnderstudy(Client, Script):
                 provider.name, breaker="closed", why="", retry_in_s=None, paused_s=0.0, paused_why="", preferred=False
             )
 
+    async def spend(
+        self, *, by: By = "day", since: date | timedelta | None = None, until: date | None = None
+    ) -> SpendReport:
+        """Read what this test's calls cost, as if all were made today; see `Client.spend`."""
+        self._reach()
+        today = datetime.now(UTC).date()
+        span = span_of(by, since, until, today)
+        return bill_of(self.calls, {p.name for p in self._providers if p.paid}, by=by, span=span, today=today)
+
     async def _turn(self) -> None:
         if self._closed:
             raise RuntimeError("Use the client within `async with`.")
 
     async def _open(self, kind: Kind, request: BaseModel, options: CallOptions) -> Call[Any]:
-        require_provider(self._providers, policy_of(kind, options))
+        require_provider(self._providers, policy_of(kind, options, request))
         self._reach()
         call_id = call_id_for(kind.name, options.key) if options.key else new_call_id()
         known = self._entries.get(call_id)
@@ -153,6 +173,10 @@ class FakeUnderstudy(Client, Script):
         self.calls.append(call)
         entry = Entry(call, kind, self.plan(kind.name), lambda: self._order(kind, options), self.now_s)
         self._entries[call_id] = entry
+        if options.stream:
+            entry.telling = Telling(
+                entry.plan, entry.order(), MODEL, lambda: self._ended(call_id, entry.ended(), timeout_s=None)
+            )
         return self._handle(entry)
 
     async def _ended(self, call_id: str, ended: asyncio.Future[End], timeout_s: float | None) -> End:
@@ -188,7 +212,7 @@ class FakeUnderstudy(Client, Script):
 
     def _handle(self, entry: Entry) -> Call[Any]:
         entry.holders += 1
-        return Call(self, entry.kind, entry.call.id, entry.ended())
+        return Call(self, entry.kind, entry.call.id, entry.ended(), entry.telling)
 
     def _find(self, call_id: str) -> Entry:
         self._reach()

@@ -39,6 +39,8 @@ class Plan:
         delay_s: how long it takes, in seconds of the test's own time.
         held: it does not end before it is released or cancelled.
         degraded: the answer was made without a provider.
+        cost_microusd: what its answer costs.
+        said: what its first provider streams before it fails, or before the call is released.
     """
 
     answer: Answer | None = None
@@ -48,6 +50,8 @@ class Plan:
     delay_s: float = 0.0
     held: bool = False
     degraded: bool = False
+    cost_microusd: int = 0
+    said: str = ""
 
     def outcome(self, call_id: str, kind: Kind, request: BaseModel, providers: Sequence[str]) -> AnyOutcome:
         """How the call ends.
@@ -94,6 +98,7 @@ class Plan:
             attempts=attempts,
             usage=USAGE,
             total_ms=spent_ms + ATTEMPT_MS,
+            cost_microusd=self.cost_microusd,
         )
 
 
@@ -117,9 +122,24 @@ class Script:
             KINDS[kind].result.model_validate(answer)
         self._plan(kind, Plan(answer, delay_s=delay_s), always=always)
 
-    def fall_back(self, kind: str, answer: Answer, *, failure: str = "refused", always: bool = False) -> None:
-        """The first provider fails, and the next one that the call allows gives this answer."""
-        self._plan(kind, Plan(answer, failures=(failure,)), always=always)
+    def fall_back(
+        self,
+        kind: str,
+        answer: Answer,
+        *,
+        failure: str = "refused",
+        said: str = "",
+        cost_microusd: int = 0,
+        always: bool = False,
+    ) -> None:
+        """The first provider fails, and the next one that the call allows gives this answer.
+
+        Args:
+            failure: a row of the failure table, such as `cut`.
+            said: what the first one had streamed by then; the next one's answer begins anew.
+            cost_microusd: what it costs; `spend` adds up the calls of paid providers.
+        """
+        self._plan(kind, Plan(answer, failures=(failure,), cost_microusd=cost_microusd, said=said), always=always)
 
     def degrade(self, kind: str, *, failure: str = "refused", always: bool = False) -> None:
         """All providers fail, and the call ends with its kind's degraded answer.
@@ -149,9 +169,13 @@ class Script:
         """
         self._plan(kind, Plan(reason=Reason(reason), detail=detail, failures=tuple(failures)), always=always)
 
-    def hold(self, kind: str, answer: Answer | None = None) -> None:
-        """The next call of a kind does not end before it is released; it then gets the answer, or the standing one."""
-        self._plan(kind, Plan(answer or self._standing(kind).answer, held=True), always=False)
+    def hold(self, kind: str, answer: Answer | None = None, *, said: str = "") -> None:
+        """The next call of a kind does not end before it is released; it then gets the answer, or the standing one.
+
+        Args:
+            said: the beginning of the answer, which is streamed before.
+        """
+        self._plan(kind, Plan(answer or self._standing(kind).answer, held=True, said=said), always=False)
 
     def plan(self, kind: str) -> Plan:
         """Take what becomes of the next call of a kind."""

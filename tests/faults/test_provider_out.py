@@ -28,7 +28,7 @@ OLLAMA_TIMEOUT = 15 if SOAK else 2
 def quick_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     """A stack that gives its primary little time."""
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, redis_flavour, OLLAMA_TIMEOUT=str(OLLAMA_TIMEOUT)) as stack:
+    with Stack(folder, redis_flavour, OLLAMA_TIMEOUT=str(OLLAMA_TIMEOUT), UNDERSTUDY_COLD_START_S="0") as stack:
         yield stack
 
 

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from tests.support.rabbitmq_server import RabbitMQServer
     from workers.local_redis import Flavour
 
-SETTINGS = {"UNDERSTUDY_SHUTDOWN_GRACE_S": "1", "OLLAMA_TIMEOUT": "40", "UNDERSTUDY_LOG_LEVEL": "DEBUG"}
+SETTINGS = {
+    "UNDERSTUDY_SHUTDOWN_GRACE_S": "1",
+    "OLLAMA_TIMEOUT": "40",
+    "UNDERSTUDY_LOG_LEVEL": "DEBUG",
+    "UNDERSTUDY_TOOLS": "tests.support.sample_tools",
+}
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,15 @@ async def test_text_in_any_script_survives_being_cut_anywhere(chat: Chat) -> Non
     assert reply.text == text
 
 
+async def test_a_character_cut_in_two_by_its_provider_is_put_together(chat: Chat) -> None:
+    response = stream(chunk("Hi \ud83d"), chunk("\udc4b, \udc4b"), chunk("!\ud83d"), chunk(finish="stop"))
+    pieces: list[str] = []
+    async with RawServer(lambda _: response) as server:
+        reply = await chat.complete(provider_at(server.base_url), Ask(), timeout_s=20, on_delta=pieces.append)
+    assert reply.text == "Hi 👋, \ufffd!"
+    assert pieces == ["Hi ", "👋, \ufffd", "!"]
+
+
 async def test_tool_calls_are_put_together_from_their_pieces(chat: Chat) -> None:
     def piece(index: int, **function: str) -> dict[str, Any]:
         return {"index": index, "function": function}

@@ -14,6 +14,7 @@ from tests.support.chat_parts import USER_TEXT, Ask, RawServer, answer, chunk, p
 from tests.support.ports import free_port
 from workers.chat import Chat
 from workers.failures import TABLE, Billed, ProviderFailure
+from workers.limits import Limits
 from workers.stand_in.fate import Answer, Fate
 from workers.stand_in.server import StandIn
 
@@ -30,8 +31,12 @@ BY_STAND_IN = [
     (Fate(latency_ms=20_000), QUICK, "no_first_byte", False),
     (Fate(stall_after=3), {"timeout_s": 20.0, "first_byte_s": 1.5}, "stalled", True),
     (Fate(drip_ms=200), {"timeout_s": 2.0, "first_byte_s": 2.0}, "total_timeout", True),
-    (Fate(drip_ms=200), {"timeout_s": 2.0, "bounded_by_deadline": True}, "caller_deadline", True),
-    (Fate(silence=True), {"timeout_s": 0.3, "bounded_by_deadline": True}, "caller_deadline", False),
+    (Fate(drip_ms=200), {"limits": Limits(2.0, 2.0, 2.0, by_deadline=True)}, "caller_deadline", True),
+    (Fate(silence=True), {"limits": Limits(0.3, 0.3, 0.3, by_deadline=True)}, "caller_deadline", False),
+    (Fate(drip_ms=200), {"limits": Limits(2.0, 2.0, 2.0, flows=True)}, "caller_deadline", True),
+    (Fate(silence=True), {"limits": Limits(0.3, 0.3, 0.3, flows=True)}, "no_first_byte", False),
+    (Fate(cold_ms=20_000), {"limits": Limits(20.0, 0.3, 0.3, cold=True)}, "cold_start", False),
+    (Fate(cold_ms=500, stall_after=3), {"limits": Limits(20.0, 20.0, 0.5, cold=True)}, "stalled", True),
     (Fate(cut_after=3), {}, "cut", True),
     (Fate(cut_after=0), {}, "cut", False),
     (Fate(malformed_after=2), {}, "cut", True),
@@ -92,6 +97,7 @@ ELSEWHERE = {
     "dns": "test_a_host_name_without_an_address_is_the_row_dns",
     "tls": "test_a_server_that_speaks_no_tls_is_the_row_tls",
     "connect_timeout": "test_a_port_that_takes_no_connection_is_the_row_connect_timeout",
+    "no_tools": "test_tool_calls",
     # Found when the text is read, not by the chat.
     "not_json": "tasks",
     "wrong_schema": "tasks",

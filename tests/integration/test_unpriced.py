@@ -27,7 +27,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> I
 async def test_its_worker_says_which_setting_to_add_and_announces_the_other_queue_alone(stack: Stack) -> None:
     (worker,) = stack.workers.values()
     said = worker.text()
-    assert "The paid provider openai is absent: its model gpt-stand-in has no price; add it to UNDERSTUDY_PRICES" in said
+    assert "The paid provider openai is absent: its model gpt-stand-in has no price;" in said
+    assert "add it to UNDERSTUDY_PRICES" in said
     async with stack.look() as look:
         seen = await look.health.snapshot()
     assert (seen.queue("ollama").concurrency, seen.queue("openai").concurrency) == (4, 0)

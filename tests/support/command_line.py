@@ -40,6 +40,9 @@ class Ran:
         return json.loads(self.out)
 
 
+PRICES = '{"m": {"input": 0.15, "output": 0.6, "date": "2026-11-01"}}'
+
+
 class CommandLine:
     """The command line with settings of its own; both providers have the model `m`.
 
@@ -61,6 +64,7 @@ class CommandLine:
             "OPENAI_BASE_URL": NOWHERE,
             "OPENAI_MODEL_NAME": "m",
             "OPENAI_API_KEY": "sk-of-the-tests",
+            "UNDERSTUDY_PRICES": PRICES,
             **settings,
         }
 

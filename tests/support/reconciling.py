@@ -15,6 +15,7 @@ from workers.reconciler import Reconciler
 if TYPE_CHECKING:
     from tests.support.ledger import Drive
     from workers.chat import Chat
+    from workers.deltas import Deltas
     from workers.ends import Publish
 
 
@@ -36,6 +37,7 @@ class Reconciling:
             health=Health(drive.redis, keys, (OLLAMA, OPENAI), shift_ms=lambda: drive.shift),
             leases=Leases(drive.ledger),
             chat=cast("Chat", None),
+            deltas=cast("Deltas", None),
         )
         self.reconciler = Reconciler(self.context, self._depth, self._send)
 

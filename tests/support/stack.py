@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from workers.local_redis import Flavour
 
 MODELS = {"ollama": "llama3.2", "openai": "gpt-stand-in"}
+PRICE = {"input": 0.15, "output": 0.6, "cached_input": 0.075, "date": "2026-11-01"}
+"""Of every paid stand-in, in US dollars for a million tokens."""
+
 GOOD = Fate()
 BOTH = {"ollama": 16, "openai": 16}
 """A worker for each queue, with the default concurrency."""
@@ -67,7 +71,7 @@ class Look:
         async for key in self.redis.scan_iter(f"{self.keys.prefix}inbox:*", count=1000):
             rows: Any = await self.redis.xrange(key)
             for _, fields in rows:
-                if fields["id"] in wanted and fields["type"] in ("done", "failed"):
+                if fields.get("id") in wanted and fields["type"] in ("done", "failed"):
                     ends[fields["id"]] += 1
         return ends
 
@@ -222,13 +226,23 @@ class Stack:
             "OPENAI_BASE_URL": self.openai.base_url,
             "OPENAI_MODEL_NAME": MODELS["openai"],
             "OPENAI_API_KEY": "sk-made-up",
+            # no budget, for what a test spends is its own matter
+            "UNDERSTUDY_BUDGET_DAY_USD": "none",
             **self._more,
         }
+        self.environment.setdefault("UNDERSTUDY_PRICES", _prices(self.environment))
         for queues, concurrency in self._wanted.items():
             worker = Worker(self.directory, queues.replace(",", "-"), queues, concurrency, self.environment)
             self.workers[worker.name] = worker
             worker.start()
         asyncio.run(self.announced())
+
+
+def _prices(environment: Mapping[str, str]) -> str:
+    """A price for the model of each paid provider."""
+    entries = json.loads(environment.get("UNDERSTUDY_PROVIDERS", "[]"))
+    models = [environment["OPENAI_MODEL_NAME"], *(entry["model"] for entry in entries if entry["paid"])]
+    return json.dumps(dict.fromkeys(models, PRICE))
 
 
 def _all_at_once(parts: Iterable[Callable[[], object]]) -> None:

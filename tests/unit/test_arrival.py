@@ -44,7 +44,7 @@ def test_a_plain_callers_message_brings_the_request_its_options_and_its_canvas()
     assert got.adopt is not None
     assert got.sent == 0
     assert json.loads(got.adopt.request)["text"] == SECRET
-    assert json.loads(got.adopt.opts) == call | {"local_only": False}
+    assert json.loads(got.adopt.opts) == call
     assert json.loads(got.adopt.canvas) == {"link": [{"task": "then"}], "ignore_result": False}
     assert (got.adopt.kind, got.adopt.deadline_ms) == ("moderation", 4_500)
     assert got.adopt.rhash == request_hash("moderation", KINDS["moderation"].parse(REQUEST))

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from tests.support.health import OLLAMA, out, seen
 from tests.support.polling import aeventually
+from understudy.settings import load_settings
 from understudy.state.keys import Keys
 from workers import heartbeat, leases, prober
 from workers.context import Context
@@ -99,6 +100,7 @@ def prober_with(elect: Any, ping: Any = None) -> Prober:
     parts = SimpleNamespace(
         seen=seen_now,
         providers=(OLLAMA,),
+        settings=load_settings(env_file=None),
         worker_id="w1",
         ledger=SimpleNamespace(keys=Keys(), elect=elect),
         chat=SimpleNamespace(ping=ping),
@@ -132,7 +134,7 @@ async def test_a_probe_that_breaks_is_not_left_to_the_garbage_collector() -> Non
 
 async def test_the_health_that_is_known_serves_while_redis_is_away_or_answers_nonsense() -> None:
     snapshot = Stumbles(seen())
-    context = Context(*[cast("Any", None)] * 8)
+    context = Context(*[cast("Any", None)] * 9)
     context.health = cast("Any", SimpleNamespace(snapshot=snapshot))
     for _ in ERRORS:
         context._seen_at = 0.0
@@ -144,7 +146,7 @@ async def test_the_health_that_is_known_serves_while_redis_is_away_or_answers_no
 async def test_a_script_that_is_wrong_is_not_repeated_for_ever() -> None:
     from redis.exceptions import OutOfMemoryError, ResponseError
 
-    context = Context(*[cast("Any", None)] * 8)
+    context = Context(*[cast("Any", None)] * 9)
     tried: list[type[Exception]] = []
 
     async def operation() -> str:

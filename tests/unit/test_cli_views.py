@@ -109,7 +109,7 @@ def test_a_call_is_told_with_its_attempts() -> None:
         "call_id": "c1", "kind": "agent_turn", "state": "running", "why": "A worker is asking.", "provider": "openai",
         "queue": "openai", "position": None, "waiting_ms": None, "worker": "w1", "running_ms": 3_000, "next_look_ms": 0,
         "age_ms": 9_000, "deadline_left_ms": -200, "spend": "never", "local_only": True, "requests": 2, "rounds": 1,
-        "crashes": 1, "providers": [], "outcome": None,
+        "crashes": 1, "only": None, "providers": [], "outcome": None,
         "attempts": [
             {"provider": "ollama", "model": "m", "what": "server_error", "detail": "500", "ms": 1_200, "requests": 2}
         ],

@@ -34,14 +34,19 @@ DONE = _event(101, -1, "done")
             ["show", "show", "restart", "show"],
         ),
         ("a higher epoch after nothing shown is plain", [STARTED, _event(102, 0, "started")], ["show", "show"]),
-        ("a gap ends the deltas", [STARTED, _event(101, 2), _event(101, 1), DONE], ["show", "drop", "drop", "end"]),
-        ("the next epoch heals a gap", [STARTED, _event(101, 2), _event(103, 0, "started")], ["show", "drop", "show"]),
+        ("a gap ends the deltas", [STARTED, _event(101, 2), _event(101, 1), DONE], ["show", "look", "drop", "end"]),
+        ("the next epoch heals a gap", [STARTED, _event(101, 2), _event(103, 0, "started")], ["show", "look", "show"]),
         (
             "an event that comes twice is shown once",
             [STARTED, _event(101, 1), _event(101, 1)],
             ["show", "show", "drop"],
         ),
-        ("a first event that is not the first is a gap", [_event(101, 3), _event(101, 4)], ["drop", "drop"]),
+        (
+            "a higher epoch whose beginning is missing only ends what was shown",
+            [STARTED, _event(101, 1), _event(102, 1), _event(102, 2)],
+            ["show", "show", "forget", "drop"],
+        ),
+        ("a first event that is not the first is a gap", [_event(101, 3), _event(101, 4)], ["look", "drop"]),
     ],
 )
 def test_order(sentence: str, events: list[Event], readings: list[str]) -> None:

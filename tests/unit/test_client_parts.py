@@ -48,6 +48,10 @@ async def test_a_crowd_passes_a_few_in_each_turn_and_in_order() -> None:
         ((PAID,), CallOptions(local_only=True), "local_only is true, but no provider"),
         ((FREE, PAID), CallOptions(local_only=True, spend=Spend.NEVER), None),
         ((FREE, PAID), CallOptions(), None),
+        ((FREE, PAID), CallOptions(only="openai"), None),
+        ((FREE, PAID), CallOptions(only="opnai"), "only is not a provider of the settings; known are ollama, openai"),
+        ((FREE, PAID), CallOptions(only="openai", spend=Spend.NEVER), "spend is never, but only names openai"),
+        ((FREE, PAID), CallOptions(only="openai", local_only=True), "local_only is true, but only names openai"),
     ],
 )
 def test_options_that_leave_no_provider_are_refused_by_name(

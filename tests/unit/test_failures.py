@@ -16,6 +16,7 @@ SPECIFICATION = [
     ("connect_timeout", "no", "any", "hard"),
     ("reset", "once", "any", "hard"),
     ("no_first_byte", "no", "any", "hard"),
+    ("cold_start", "no", "any", "open"),
     ("stalled", "no", "any", "hard"),
     ("total_timeout", "no", "any", "hard"),
     ("cut", "no", "any", "hard"),
@@ -27,6 +28,7 @@ SPECIFICATION = [
     ("auth", "no", "any", "open_alert"),
     ("model_missing", "no", "any", "open_alert"),
     ("context_too_long", "no", "larger_window", "none"),
+    ("no_tools", "no", "any", "none"),
     ("bad_request", "no", "none", "none"),
     ("content_filter", "no", "none", "none"),
     ("refusal", "no", "none", "none"),
@@ -95,7 +97,7 @@ def test_a_status_leads_to_its_row(
 def test_only_what_never_reached_a_model_is_certainly_not_billed(each: Row) -> None:
     unbilled = {
         "refused", "dns", "tls", "connect_timeout", "overloaded", "rate_limited_until", "rate_limited", "quota", "auth",
-        "model_missing", "context_too_long", "bad_request",
+        "model_missing", "context_too_long", "no_tools", "bad_request",
     }  # fmt: skip
     assert (each.billed is Billed.NO) == (each.name in unbilled)
 

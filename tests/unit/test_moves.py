@@ -16,6 +16,7 @@ from tests.support.health import (
     TWO,
     deep,
     half_open,
+    in_ms,
     out,
     paused,
     seen,
@@ -51,6 +52,12 @@ NONE_LIVE = seen(ollama=DEAD, vllm=DEAD, openai=DEAD)
 def move(record: Record, state: Snapshot | None = None, **given: Any) -> Move:
     return next_move(record, TWO, state or seen(), **given)
 
+
+DENIED = Attempt(provider="openai", what="budget", detail="the budget of the day has no room for it")
+SHORT = replace(PARKS, short="day", attempts=(DENIED,))
+SHORT_ROW = replace(
+    PARKS, short="job", queue="openai.batch", options=CallOptions(job="j1"), not_before={"openai": in_ms(9_000)}
+)
 
 FAILED: list[tuple[str, Record, Snapshot, dict[str, Any], Move]] = [
     ("on to the next", RUNS, seen(), {"failed_at": "ollama"}, To("openai", "next")),
@@ -104,7 +111,21 @@ UNPARKED: list[tuple[str, Record, Snapshot, Move]] = [
     ("on waiting until the deadline at most", replace(PARKS, deadline=NOW + 500), NONE_LIVE, Park(500)),
     ("to its end where the earliest is past the deadline", replace(PARKS, options=NEVER),
      seen(ollama=out(60_000, "auth")), End(Reason.NO_PROVIDER)),
-    ("on waiting for the time to pay", replace(PARKS, options=DEFER), seen(ollama=DEAD), Park(22_500)),
+    ("on waiting for the time to pay", replace(PARKS, options=DEFER), seen(ollama=out(90_000, "auth")), Park(22_500)),
+    ("soon after one whose workers are away", replace(PARKS, options=DEFER), seen(ollama=DEAD), Park(2_000)),
+    ("a budget denied the paid one: the free one alone", SHORT, seen(), To("ollama", "next")),
+    ("the free one, which had failed, anew", replace(SHORT, tried=frozenset({"ollama"})), seen(),
+     Park(2_000, {"ollama": 2_000})),
+    ("the free one as soon as it may be back", SHORT, seen(ollama=out(60_000)), Park(2_000)),
+    ("an error that says so where no free one is left", replace(SHORT, tried=frozenset({"ollama"}), rounds=4), seen(),
+     End(Reason.BUDGET)),
+    ("the same at the deadline, for it waited in vain", replace(SHORT, deadline=NOW), seen(), End(Reason.BUDGET)),
+    ("what ran out of time at the free one did so", replace(SHORT, state=RUNNING, deadline=NOW), seen(),
+     End(Reason.DEADLINE)),
+    ("a batch row waits until the budget may have room", replace(SHORT_ROW, tried=frozenset({"ollama"})),
+     seen(ollama=out(60_000)), Park(2_000, {"ollama": 2_000})),
+    ("a batch row asks the paid one again after its wait", replace(SHORT_ROW, not_before={}, deadline=in_ms(1_000)),
+     seen(ollama=out(60_000)), To("openai", "next")),
 ]  # fmt: skip
 
 
@@ -179,9 +200,9 @@ def test_with_a_third_provider_each_is_tried_before_any_is_asked_again() -> None
     assert moved == Park(2_000, {"ollama": 2_000, "vllm": 2_000, "openai": 2_000})
 
 
-@pytest.mark.parametrize("options", [CallOptions(), NEVER, DEFER, CallOptions(local_only=True)])
+@pytest.mark.parametrize("options", [CallOptions(), NEVER, DEFER, CallOptions(local_only=True), CallOptions(only="x")])
 def test_what_a_record_allows_is_what_its_caller_said(options: CallOptions) -> None:
     policy = policy_of(replace(RUNS, options=options, queue="ollama.batch"), (OLLAMA, OPENAI))
     assert policy.spend == (options.spend or Spend.ALLOW)
-    assert policy.local_only is options.local_only
+    assert (policy.local_only, policy.only) == (options.local_only, options.only)
     assert (policy.kind, policy.batch, policy.total_ms) == ("moderation", True, 30_000)

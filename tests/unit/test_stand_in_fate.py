@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from workers.stand_in.draw import Draw
 from workers.stand_in.fate import Fate, FateError
+from workers.stand_in.memory import Memory
 
 
 def nothing(_: str) -> bool:
@@ -60,6 +63,7 @@ def test_a_known_code_brings_its_status(code: str, status: int) -> None:
         (["code=strange"], "fate code needs a status, except for "),
         (["retry_after=1"], "fate retry_after needs a status or a code"),
         (["needs_tokens=5"], "fate needs_tokens needs answer=length"),
+        (["tool_style=odd"], "fate tool_style must be one of split, whole, whole_stop, not 'odd'"),
         (["reset", "silence"], "fates refuse, reset, silence, status, model_missing exclude each other"),
         (["cut_after=1", "stall_after=1"], "fates stall_after, cut_after, malformed_after exclude each other"),
         (["refuse", "times=2"], "fate refuse goes with none of times, share, when"),
@@ -116,9 +120,21 @@ def test_a_latency_range_is_drawn_anew_for_each_call() -> None:
     assert all(0.1 <= latency_s <= 0.3 for latency_s in drawn)
 
 
-def test_a_cold_model_loads_once_and_again_after_idling() -> None:
-    draw = Draw(Fate(cold_ms=2000, cold_idle_ms=60_000))
-    assert draw.loading_s(1000) == 2.0
-    assert draw.loading_s(2500) == 0.5
-    assert draw.loading_s(3000) == draw.loading_s(50_000) == draw.loading_s(110_000) == 0.0
-    assert draw.loading_s(170_001) == 2.0
+async def test_a_cold_model_loads_once_and_again_after_idling() -> None:
+    loads, now_ms = [0], [1000.0]
+    memory = Memory(lambda: loads.append(1), clock=lambda: now_ms[0])
+    for at, expected in ((1000.0, 1), (50_000.0, 1), (110_000.0, 1), (170_001.0, 2)):
+        now_ms[0] = at
+        await memory.need(Fate(cold_ms=1, cold_idle_ms=60_000))
+        assert sum(loads) == expected
+
+
+async def test_a_loading_ends_with_the_call_it_is_for_and_begins_anew_for_the_next() -> None:
+    loads: list[int] = []
+    memory = Memory(lambda: loads.append(1))
+    first = asyncio.create_task(memory.need(Fate(cold_ms=3_600_000)))
+    second = asyncio.create_task(memory.need(Fate(cold_ms=1)))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert sum(loads) == 2

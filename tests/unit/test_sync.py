@@ -57,3 +57,13 @@ def test_providers_are_seen_forced_and_cleared(llm: Understudy, fake: FakeUnders
 def test_errors_are_those_of_the_client(llm: Understudy) -> None:
     with pytest.raises(InvalidRequest, match="known are ollama, openai"):
         llm.force_provider("nobody", why="trying it")
+
+
+def test_a_conversation_is_held(llm: Understudy) -> None:
+    chat = llm.conversation("chat", system="Be brief.")
+    assert chat.say("hello", deadline_s=30).result.text
+    assert [message["role"] for message in chat.history()] == ["user", "assistant"]
+    chat.clear()
+    assert chat.history() == []
+    with pytest.raises(InvalidRequest, match="results names a tool call"):
+        chat.give_results({"c1": "seen"})

@@ -26,6 +26,7 @@ HARD = [
 NOTHING = [
     "token_limit",
     "context_too_long",
+    "no_tools",
     "bad_request",
     "content_filter",
     "refusal",
@@ -80,6 +81,10 @@ def test_what_a_human_must_mend_opens_the_breaker_at_once(name: str, open_ms: in
     assert (told["verdict"], told["why"], told["open_ms"]) == ("open", name, open_ms)
 
 
+def test_a_model_that_was_not_loaded_in_time_is_left_to_the_prober() -> None:
+    assert verdict("cold_start") == {"verdict": "open", "why": "cold_start"}
+
+
 @pytest.mark.parametrize("name", ["empty", "not_json", "wrong_schema"])
 def test_an_unusable_answer_counts_as_quality(name: str) -> None:
     assert verdict(name) == {"verdict": "quality"}
@@ -92,7 +97,7 @@ def test_what_is_not_the_providers_doing_counts_for_nothing(name: str) -> None:
 
 def test_every_row_of_the_table_has_a_verdict() -> None:
     named = {*HARD, *NOTHING, *(name for name, _, _ in PAUSES), *(name for name, _ in OPENS)}
-    assert named | {"empty", "not_json", "wrong_schema"} == {each.name for each in TABLE}
+    assert named | {"cold_start", "empty", "not_json", "wrong_schema"} == {each.name for each in TABLE}
 
 
 ENDS = {

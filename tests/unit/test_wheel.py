@@ -70,7 +70,7 @@ def test_it_holds_every_module_of_them_and_no_other_kind_of_file(wheel: Path) ->
         here = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         there = {name for name in names(wheel) if name.startswith(f"{package}/")}
         assert {name for name in there if name.endswith(".py")} == here
-        assert {Path(name).suffix for name in there} <= {".py", ".lua", ".typed"}
+        assert {Path(name).suffix for name in there} <= {".py", ".lua", ".html", ".typed"}
 
 
 def test_it_holds_every_lua_script(wheel: Path) -> None:

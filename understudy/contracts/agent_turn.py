@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from understudy.contracts.fields import CONTRACT
 from understudy.contracts.kind import Kind
 from understudy.contracts.text import is_visible
+from understudy.contracts.tools import MAX_TOOLS, AnyTool, ToolSpec, offer_fault
 
 MAX_MESSAGES = 500
 MAX_CONTENT = 100_000
@@ -20,6 +21,8 @@ MAX_TOOL_CALLS = 64
 """Of one assistant message."""
 MAX_TOKENS = 128_000
 """The longest answer that any provider gives."""
+DEFAULT_MODEL_TURNS = 8
+MAX_MODEL_TURNS = 32
 
 _Token = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -98,6 +101,17 @@ class AgentTurnRequest(BaseModel):
     max_tokens: Annotated[int, Field(strict=True, ge=1, le=MAX_TOKENS)] | None = None
     """Of the answer. One that is cut off there counts as answered, with finish reason `length`."""
     temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    tools: Annotated[tuple[AnyTool, ...], Field(max_length=MAX_TOOLS)] | None = None
+    """Names of tools that the workers have, and descriptions of the bot's own."""
+    max_model_turns: Annotated[int, Field(strict=True, ge=1, le=MAX_MODEL_TURNS)] = DEFAULT_MODEL_TURNS
+    """In which the model may call tools; then it is asked once more, without them."""
+
+    @field_validator("tools")
+    @classmethod
+    def _is_offer(cls, tools: tuple[str | ToolSpec, ...] | None) -> tuple[str | ToolSpec, ...] | None:
+        if tools and (fault := offer_fault(tools)):
+            raise ValueError(fault)
+        return tools or None
 
     @field_validator("messages")
     @classmethod
@@ -141,9 +155,27 @@ class AgentTurnResult(BaseModel):
 
     model_config = CONTRACT
 
-    text: Annotated[str, Field(min_length=1)]
-    finish_reason: Literal["stop", "length"]
-    """`length`: cut off at the request's own `max_tokens`."""
+    text: str
+    """Empty only with `tool_calls`; with them, what the model said before it called."""
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    """`length`: cut off at the request's own `max_tokens`. `tool_calls`: the bot is to run those, and to ask again."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of the bot's own tools, checked to hold a JSON object; the last message of `steps` that is the assistant's has
+    them too, beside those that the workers have answered."""
+    steps: tuple[Message, ...] = ()
+    """Calls of tools and their results, up to the final text."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.text and not self.tool_calls:
+            message = "has neither text nor tool_calls"
+            raise ValueError(message)
+        return self
+
+    @property
+    def new_messages(self) -> tuple[Message, ...]:
+        """What the history gets: the steps, and the final text. After `tool_calls` the bot adds its tools' results."""
+        return self.steps if self.tool_calls else (*self.steps, Message(role="assistant", content=self.text))
 
 
 KIND = Kind("agent_turn", AgentTurnRequest, AgentTurnResult, deadline_s=120.0)

@@ -13,6 +13,9 @@ FORMAT_VERSION = 1
 MAX_DEADLINE_S = 86_400.0
 """A day: records outlive their deadline by a day, and no caller waits longer."""
 
+MAX_COST_MICROUSD = 1_000_000_000
+"""A thousand dollars: no single call costs more."""
+
 ResultT = TypeVar("ResultT")
 
 
@@ -43,6 +46,7 @@ class Reason(StrEnum):
     QUARANTINED = "quarantined"
     CANCELLED = "cancelled"
     BUG = "bug"
+    BUDGET = "budget"
 
 
 class CallOptions(BaseModel):
@@ -54,7 +58,22 @@ class CallOptions(BaseModel):
     spend: Spend | None = None
     local_only: Annotated[bool, Field(strict=True)] = False
     user_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    chat_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The group it is for, so that spend can be told apart by it."""
     key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    only: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """The name of the one provider that may answer."""
+    stream: Annotated[bool, Field(strict=True)] = False
+    """Whether the client is told of what happens before the end."""
+    job: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    """The batch job that it is a row of: it takes the batch queues and counts against the job's budget."""
+    max_cost_microusd: Annotated[int, Field(ge=0, le=MAX_COST_MICROUSD, strict=True)] | None = None
+    """What the call may cost in all; a paid request that could cost more is not made."""
+
+    @property
+    def spend_policy(self) -> Spend:
+        """Whether it may cost money: as said, else a batch row defers and any other call may."""
+        return self.spend or (Spend.ALLOW if self.job is None else Spend.DEFER)
 
 
 class Usage(BaseModel):
@@ -65,6 +84,17 @@ class Usage(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the prompt: what the provider had in its cache."""
+    cache_write_tokens: int | None = None
+    """Of the prompt: what the provider put into its cache."""
+    reasoning_tokens: int | None = None
+    """Of the completion: what was thought and not said."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it tells what the request cost."""
+        return self.prompt_tokens is not None and self.completion_tokens is not None
 
 
 class Attempt(BaseModel):
@@ -80,6 +110,8 @@ class Attempt(BaseModel):
     ms: int = 0
     requests: int = 0
     """How many requests were sent to the provider within this attempt."""
+    cost_microusd: int = 0
+    """Charged for it; of a request whose usage is unknown, the most that it can have cost."""
 
 
 class Outcome(BaseModel, Generic[ResultT]):
@@ -105,6 +137,7 @@ class Outcome(BaseModel, Generic[ResultT]):
     degraded: bool = False
     """The answer was made without a provider."""
     cost_microusd: int = 0
+    """Of all attempts together, those that failed included."""
 
 
 AnyOutcome = Outcome[dict[str, Any] | None]

@@ -7,6 +7,7 @@ from typing import Any
 from understudy.contracts.call import Attempt, Outcome, Reason, Status
 from understudy.errors import (
     AllProvidersFailed,
+    BudgetExceeded,
     CallCancelled,
     CallError,
     DeadlineExceeded,
@@ -55,6 +56,11 @@ _BY_REASON: dict[str, tuple[type[CallError], str, str]] = {
         CallError,
         "met a bug in a worker",
         "report it with what the worker logged under this id",
+    ),
+    Reason.BUDGET: (
+        BudgetExceeded,
+        "was denied its paid provider, and no free one answered it",
+        "raise the budget, or see with `understudy status` what is wrong with the free ones",
     ),
 }
 """Of each reason: the error, what happened, what to do."""

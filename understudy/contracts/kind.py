@@ -49,8 +49,9 @@ def parse_options(data: object) -> CallOptions:
     Raises:
         InvalidRequest: one sentence that names the option and the limit.
     """
-    if isinstance(data, Mapping) and "user_id" in data:
-        data = {**data, "user_id": number_as_text(data["user_id"])}
+    if isinstance(data, Mapping):
+        ids = {name: number_as_text(data[name]) for name in ("user_id", "chat_id") if name in data}
+        data = {**data, **ids} if ids else data
     return validated(CallOptions, {} if data is None else data, "call", "the object of options")
 
 

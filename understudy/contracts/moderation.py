@@ -64,8 +64,8 @@ class ModerationRequest(BaseModel):
 class ModerationResult(BaseModel):
     """A verdict, or word that a person has to give it.
 
-    With `needs_review` nothing was judged: `helpful` and `quality_score` are None then, and only then, so that
-    "not evaluated" never passes for a clean bill.
+    With `needs_review` nothing was judged, with `screened` only a part: `helpful` and `quality_score` are None then,
+    and only then, so that "not evaluated" never passes for a clean bill.
     """
 
     model_config = CONTRACT
@@ -78,6 +78,8 @@ class ModerationResult(BaseModel):
     reason: Annotated[str, Field(max_length=MAX_REASON)]
     """One sentence."""
     needs_review: Annotated[bool, Field(strict=True)] = False
+    screened: Annotated[bool, Field(strict=True)] = False
+    """A provider's moderation endpoint looked for harmful content; spam, topic and quality were not judged."""
 
     @field_validator("reason")
     @classmethod
@@ -92,7 +94,11 @@ class ModerationResult(BaseModel):
         if self.action is not Action.NONE and self.violation is None:
             message = f"has the action {self.action} without a violation"
             raise ValueError(message)
-        if not self.needs_review and (self.helpful is None or self.quality_score is None):
+        if self.screened and (self.helpful is not None or self.quality_score is not None):
+            message = "must not give helpful or quality_score where screened is true"
+            raise ValueError(message)
+        judged = not self.needs_review and not self.screened
+        if judged and (self.helpful is None or self.quality_score is None):
             message = "must give helpful and quality_score, unless needs_review is true"
             raise ValueError(message)
         if self.needs_review and (self.helpful is not None or self.quality_score is not None or self.violation):

@@ -32,6 +32,7 @@ def failed_outcome(
         reason=reason,
         detail=detail,
         attempts=attempts,
+        cost_microusd=sum(attempt.cost_microusd for attempt in attempts),
         queued_ms=queued_ms,
         total_ms=total_ms,
     )

@@ -6,12 +6,14 @@ import re
 import unicodedata
 
 _CODE = r"```.*?```|`[^`\n]+`"
-_TAGS = "think|thinking|thought|reasoning|reflection"
+REASONING_TAGS = "think|thinking|thought|reasoning|reflection"
+TURN_BREAK = "\n\n"
+"""Between what a model says before it calls a tool, and after."""
 _REASONING = re.compile(
-    rf"(?P<code>{_CODE})|<(?P<tag>{_TAGS})>.*?(?:</(?P=tag)>|\Z)",
+    rf"(?P<code>{_CODE})|<(?P<tag>{REASONING_TAGS})>.*?(?:</(?P=tag)>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
-_ORPHAN_CLOSE = re.compile(rf"(?P<code>{_CODE})|</(?:{_TAGS})>", re.DOTALL | re.IGNORECASE)
+_ORPHAN_CLOSE = re.compile(rf"(?P<code>{_CODE})|</(?:{REASONING_TAGS})>", re.DOTALL | re.IGNORECASE)
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]?\s+(?=[^\W\d_a-z])|(?<=[。！？])")
 

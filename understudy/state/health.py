@@ -38,6 +38,8 @@ class Breaker:
     quality: int = 0
     probed: int = 0
     probes: int = 0
+    ok_at: int = 0
+    """When it last answered; 0 where that is not known."""
     durations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Of the last 32 answers, by kind, in milliseconds."""
 
@@ -154,7 +156,7 @@ def read_snapshot(raw: Mapping[str, Any]) -> Snapshot:
 
 
 def _breaker(row: Mapping[str, Any]) -> Breaker:
-    numbers = ("since", "until", "floor", "permits_free", "opens", "hard", "quality", "probed", "probes")
+    numbers = ("since", "until", "floor", "permits_free", "opens", "hard", "quality", "probed", "probes", "ok_at")
     durations = {
         kind: tuple(int(ms) for ms in text.split(",") if ms) for kind, text in dict(row["durations"] or {}).items()
     }

@@ -19,6 +19,14 @@ TICK_MS = 2_000
 
 PROBER_LEASE_MS = 6_000
 
+DAY_MS = 86_400_000
+
+INBOX_MS = 3_600_000
+"""How long an inbox outlives its last event."""
+
+JOB_TTL_MS = 30 * DAY_MS
+"""How long a batch job is shown after its last beat."""
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -85,3 +93,50 @@ class Keys:
     def paused(self, queue: str) -> str:
         """String, its own duration: why nothing begins on this queue."""
         return f"{self.prefix}paused:{queue}"
+
+    def job(self, job_id: str) -> str:
+        """Hash, 30 days from its last beat: one batch job, its runner's counts and what operators set."""
+        return f"{self.prefix}job:{job_id}"
+
+    def jobs(self) -> str:
+        """Sorted set, job id → its last beat; rows go after 30 days."""
+        return f"{self.prefix}jobs"
+
+    def spend_day(self, day: str) -> str:
+        """Hash, 35 days: what was charged on a day of UTC (`YYYYMMDD`), in micro-dollars, in all and by its parts."""
+        return f"{self.prefix}spend:day:{day}"
+
+    def spend_month(self, month: str) -> str:
+        """Hash, 400 days: the same for a month (`YYYYMM`), without users and hours."""
+        return f"{self.prefix}spend:month:{month}"
+
+    def spend_job(self, job: str) -> str:
+        """Hash, 35 days from its last charge: the same for a batch job."""
+        return f"{self.prefix}spend:job:{job}"
+
+    def conversation(self, conversation_id: str) -> str:
+        """List (JSON), 7 days from its last turn unless set otherwise: what was said, one answered turn a row."""
+        return f"{self.prefix}conversation:{conversation_id}"
+
+    def turns(self, conversation_id: str) -> str:
+        """List, 2 days: a conversation's turns that wait or run, oldest first; `turn:<id>`, a hash, has the rest."""
+        return f"{self.prefix}turns:{conversation_id}"
+
+    def turn(self, conversation_id: str) -> str:
+        """Hash, 2 days: until when each of those turns keeps its place, and what the one that runs has said."""
+        return f"{self.prefix}turn:{conversation_id}"
+
+    def spend_late(self, call_id: str, rid: str) -> str:
+        """String, 3 days: what a request cost whose record Redis had lost when it was settled."""
+        return f"{self.prefix}spend:late:{call_id}:{rid}"
+
+    def calls(self, bucket: int) -> str:
+        """Hash, 2 h: answered calls of five minutes, all and paid."""
+        return f"{self.prefix}calls:{bucket}"
+
+    def alerts(self) -> str:
+        """Stream, 7 days from its last entry: budgets used up to 50, 80 and 100 %, and too many paid calls.
+
+        `alerts:said`, a string, is the latest one that a worker's log has; `alerted:<hour>`, 2 h, that an hour has one.
+        """
+        return f"{self.prefix}alerts"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from understudy.contracts.call import FORMAT_VERSION, Attempt
+from understudy.state.entries import Adoption, Due, NewCall
 from understudy.state.lua import Lua, Reply
 from understudy.state.record import Record
 
@@ -14,51 +14,12 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from understudy.contracts.call import Attempt
     from understudy.state.keys import Keys
+    from understudy.state.money import Money
     from understudy.state.report import Report
 
 __all__ = ["Adoption", "Due", "Ledger", "NewCall", "Reply"]
-
-
-@dataclass(frozen=True)
-class NewCall:
-    """What a client opens; ``deadline`` is absolute, for a call opened before, ``deadline_ms`` counts from now."""
-
-    id: str
-    kind: str
-    request: str
-    rhash: str
-    opts: str
-    provider: str
-    queue: str
-    token: str
-    inbox: str | None = None
-    deadline_ms: int | None = None
-    deadline: int | None = None
-    v: int = FORMAT_VERSION
-
-
-@dataclass(frozen=True)
-class Adoption:
-    """A plain Celery caller's call, taken into the ledger by the worker that begins it."""
-
-    kind: str
-    request: str
-    rhash: str
-    opts: str
-    deadline_ms: int
-    canvas: str
-    v: int = FORMAT_VERSION
-
-
-@dataclass(frozen=True)
-class Due:
-    """One call that a reconciler is to look at; `why` is lease, deadline, parked, waiting or tell."""
-
-    id: str
-    epoch: int
-    turn: int
-    why: str
 
 
 class Ledger:
@@ -67,10 +28,12 @@ class Ledger:
     Every method raises ``redis.exceptions.RedisError`` where Redis cannot be reached, and bears being repeated.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None, inbox_maxlen: int | None = None
+    ) -> None:
         self.redis = redis
         self.keys = keys
-        self.lua = Lua(redis, keys, shift_ms)
+        self.lua = Lua(redis, keys, shift_ms, inbox_maxlen)
 
     async def _run(self, name: str, **args: Any) -> Reply:
         return Reply.of(await self.lua(name, **args))
@@ -97,12 +60,13 @@ class Ledger:
         adopt: Adoption | None = None,
         task: str | None = None,
         degraded: bool = False,
+        money: Money | None = None,
     ) -> Reply:
         """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``.
 
         ``task`` is Celery's id of a message whose call has a key: also ``conflict`` (that call has another request) and
         ``revoked`` (this task, not the call). One that is late ends here, unless its kind has a ``degraded`` answer:
-        that a reconciler gives.
+        that a reconciler gives. A paid provider's comes with ``money``: what a request can cost is reserved with it.
         """
         return await self._run(
             "begin",
@@ -116,6 +80,7 @@ class Ledger:
             adopt=asdict(adopt) if adopt else None,
             task=task,
             degraded=degraded or None,
+            money=money.fields() if money else None,
         )
 
     async def renew(self, leases: Sequence[tuple[str, int, str, str, str]]) -> list[str]:
@@ -134,8 +99,9 @@ class Ledger:
         queue: str,
         max_requests: int,
         report: Report | None = None,
+        money: Money | None = None,
     ) -> Reply:
-        """One more request within the attempt: ``run(rid, gen)``, ``denied(why)`` or ``lost``."""
+        """One more request within the attempt: ``run(rid, gen, reserved)``, ``denied(why)`` or ``lost``."""
         return await self._run(
             "again",
             id=call_id,
@@ -147,6 +113,7 @@ class Ledger:
             queue=queue,
             max_requests=max_requests,
             report=report.fields(call_id) if report else None,
+            money=money.fields() if money else None,
         )
 
     async def report(self, call_id: str, report: Report) -> None:
@@ -222,6 +189,7 @@ class Ledger:
         primary: str | None = None,
         primary_model: str | None = None,
         preferred_ms: int | None = None,
+        paid: bool = False,
     ) -> Reply:
         """End a call with its outcome: ``accepted(waiters)`` or ``refused(why)``."""
         return await self._run(
@@ -238,6 +206,7 @@ class Ledger:
             primary=primary,
             primary_model=primary_model,
             preferred_ms=preferred_ms,
+            paid=paid or None,
         )
 
     async def attach(self, call_id: str, inbox: str) -> Record | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from understudy.state.keys import Keys
 
-_LIBRARY = ("clock", "call", "breaker")
+_LIBRARY = ("clock", "call", "money", "breaker", "job", "conversation")
 
 
 @cache
@@ -36,12 +36,16 @@ class Lua:
         redis: a client with ``decode_responses=True``.
         keys: the names of all keys.
         shift_ms: moves the scripts' clock; for tests, which cannot wait for a lease to run out.
+        inbox_maxlen: entries of one inbox that the scripts keep; None for their default.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, shift_ms: Callable[[], int] | None = None, inbox_maxlen: int | None = None
+    ) -> None:
         self.redis = redis
         self.keys = keys
         self._shift_ms = shift_ms
+        self._inbox_maxlen = inbox_maxlen
         self._scripts: dict[str, Any] = {}
 
     async def __call__(self, name: str, **args: Any) -> Any:
@@ -74,6 +78,8 @@ class Lua:
         given = {name: value for name, value in args.items() if value is not None}
         if self._shift_ms is not None:
             given["shift"] = self._shift_ms()
+        if self._inbox_maxlen is not None:
+            given["inbox_maxlen"] = self._inbox_maxlen
         return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 

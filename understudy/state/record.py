@@ -47,6 +47,8 @@ class Record:
     crashes: int = 0
     requests: int = 0
     base: int = 0
+    turn_base: int = 0
+    """Requests before the model turn that is under way: the cap is for each turn."""
     rounds: int = 0
     looks: int = 0
     forced: int = 0
@@ -61,6 +63,16 @@ class Record:
     reason: str = ""
     outcome: str = ""
     worker: str = ""
+    steps: tuple[str, ...] = ()
+    """What its tools have done so far; see `understudy.state.transcript`."""
+    short: str = ""
+    """The budget that last denied it a paid provider."""
+    charges: Mapping[str, int] = field(default_factory=dict)
+    """By request: what it was charged, in micro-dollars; also of those that failed, and whose worker died."""
+
+    def charged_since(self, requests: int) -> int:
+        """What its requests after the first so many were charged."""
+        return sum(amount for rid, amount in self.charges.items() if int(rid.rpartition("-")[2]) > requests)
 
     @property
     def has_ended(self) -> bool:
@@ -105,6 +117,7 @@ class Record:
             crashes=number("crashes"),
             requests=number("requests"),
             base=number("base"),
+            turn_base=number("turn_base"),
             rounds=number("rounds"),
             looks=number("looks"),
             forced=number("forced"),
@@ -118,6 +131,13 @@ class Record:
             reason=raw.get("reason", ""),
             outcome=raw.get("outcome", ""),
             worker=raw.get("worker", ""),
+            short=raw.get("short", ""),
+            charges={
+                name.partition(":")[2]: int(float(value.split()[0]))
+                for name, value in raw.items()
+                if name.startswith(("rsv:", "paid:"))
+            },
+            steps=tuple(raw[f"step:{n}"] for n in range(1, number("steps") + 1)),
         )
 
     def parsed_outcome(self) -> AnyOutcome:
@@ -131,6 +151,7 @@ class Record:
             status=status,
             reason=self.reason or Reason.NO_PROVIDER,
             attempts=list(self.attempts),
+            cost_microusd=sum(attempt.cost_microusd for attempt in self.attempts),
             queued_ms=max(0, (self.first or self.ended) - self.created),
             total_ms=max(0, self.ended - self.created),
         )

@@ -27,6 +27,8 @@ class Report:
     open_ms: int | None = None
     pause_ms: int | None = None
     queues: Sequence[str] | None = None
+    cost_microusd: int | None = None
+    """What the request cost; None where nobody knows, or nothing was reserved for it."""
 
     def fields(self, call_id: str) -> dict[str, Any]:
         """As the scripts read it; permits are kept under the call's id and the request's."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.stand_in.fate import Answer, Fate
+from workers.stand_in.tool_talk import calls_of
 
 if TYPE_CHECKING:
     from workers.stand_in.ask import Ask
@@ -52,6 +54,7 @@ class Reply:
     finish_reason: str = "stop"
     refusal: bool = False
     """The tokens are a refusal, not content."""
+    tool_calls: tuple[dict[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -61,6 +64,9 @@ class Reply:
 
 def reply_to(ask: Ask, fate: Fate) -> Reply:
     """The answer that this fate gives to this request."""
+    if calls := calls_of(ask.talk, fate, ask.newest):
+        stops = fate.tool_style == "whole_stop"
+        return Reply(tokens_of(fate.tool_text or ""), "stop" if stops else "tool_calls", tool_calls=tuple(calls))
     text, finish_reason, refusal = good_text(ask), "stop", False
     match Answer(fate.answer):
         case Answer.GOOD | Answer.LENGTH:
@@ -78,6 +84,8 @@ def reply_to(ask: Ask, fate: Fate) -> Reply:
         case Answer.CONTENT_FILTER:
             text, finish_reason = "", "content_filter"
     tokens = tokens_of(text)
+    if fate.tokens is not None and ask.kind == "text" and fate.answer in (Answer.GOOD, Answer.LENGTH):
+        tokens = filled_up(tokens, fate.tokens)
     most = ask.max_tokens
     if fate.answer == Answer.LENGTH and (fate.needs_tokens is None or most is None or most < fate.needs_tokens):
         most = min(len(tokens) // 2, len(tokens) if most is None else most)
@@ -91,6 +99,13 @@ def tokens_of(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(text))
 
 
+def filled_up(tokens: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """These tokens and numbered lines of ten words, whose every word is one token."""
+    more = (f"\nLine {n // 10 + 1}:" if n % 10 == 0 else f" word{n % 10}" for n in itertools.count())
+    pieces = (token for words in more for token in tokens_of(words))
+    return (*tokens, *itertools.islice(pieces, max(0, count - len(tokens))))
+
+
 def good_text(ask: Ask) -> str:
     """The answer of a stand-in in good health."""
     if ask.kind == "moderation":
@@ -99,6 +114,8 @@ def good_text(ask: Ask) -> str:
         return json.dumps({"name": thread_name(ask.subject, ask.longest_name)}, ensure_ascii=False)
     words = len(ask.subject.split())
     counted = f"{words} {'word' if words == 1 else 'words'}"
+    if ask.talk.results:
+        return "(stand-in) The tools said: " + "; ".join(ask.talk.results)
     before = f" after {ask.messages - 1} earlier ones" if ask.messages > 1 else ""
     return (
         f"(stand-in) No model read this: I am a stand-in that answers in the place of {ask.model}. "

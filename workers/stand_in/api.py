@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,13 @@ from workers.stand_in.answers import Reply, reply_to
 from workers.stand_in.ask import PROBE, Ask, AskError, read_ask
 from workers.stand_in.counts import RUNNING, Counts, Record
 from workers.stand_in.fate import Answer, Fate
+from workers.stand_in.memory import Memory
+from workers.stand_in.screen import MODERATIONS, SCREENING, found, read_screen
+from workers.stand_in.tool_talk import NO_TOOLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workers.stand_in.draw import Draw
 
 CHAT: Final = "/v1/chat/completions"
@@ -48,6 +54,7 @@ class Api:
         self.model = model
         self.draw = draw
         self.counts = counts
+        self.memory = Memory(counts.load)
         self.hanging_up = False
         """Whether connections lost now are of the stand-in's own doing."""
         self._headers = {"X-Understudy-Stand-In": name}
@@ -58,7 +65,10 @@ class Api:
         path = request.path
         if path == CHAT and request.method == "POST":
             self.counts.look(path)
-            return await self._chat(request)
+            return await self._chat(request, read_ask)
+        if path == MODERATIONS and request.method == "POST":
+            self.counts.look(path)
+            return await self._chat(request, read_screen)
         if path in LOOKS and request.method == "GET":
             self.counts.look(path)
             return await self._look(request, path)
@@ -84,10 +94,10 @@ class Api:
             body = {"models": [{"name": model, "model": model} for model in tagged]}
         return web.json_response(body, headers=self._headers)
 
-    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _chat(self, request: web.BaseRequest, read: Callable[[bytes], Ask]) -> web.StreamResponse:
         call = request.headers.get("X-Understudy-Call")
         try:
-            ask = read_ask(await _body(request))
+            ask = read(await _body(request))
         except AskError as error:
             record = Record(time.time(), "invalid", False, "", call, status=400, outcome="invalid")
             self.counts.end(self.counts.begin(record), record)
@@ -98,8 +108,9 @@ class Api:
         draw = self.draw
         try:
             fate = draw.for_call(ask.holds, probe=probe)
-            wait_s = draw.latency_s(fate) + (draw.loading_s(time.monotonic() * 1000) if fate.cold_ms else 0.0)
-            if wait_s:
+            if fate.cold_ms:
+                await self.memory.need(fate)
+            if wait_s := draw.latency_s(fate):
                 await asyncio.sleep(wait_s)
             return await self._answer(request, ask, fate, record)
         except ConnectionError:
@@ -111,6 +122,8 @@ class Api:
             self.counts.end(life, record)
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, fate: Fate, record: Record) -> web.StreamResponse:
+        if ask.talk.rounds < fate.after_rounds:
+            fate = fate.spared()
         if fate.reset:
             record.outcome = "reset"
             await wire.reset(request)
@@ -121,6 +134,9 @@ class Api:
         if fate.status is not None:
             record.status, record.outcome = fate.status, f"status_{fate.status}"
             return self._fated_error(fate, ask.model)
+        if fate.no_tools and ask.talk.offered:
+            record.status, record.outcome = 400, "no_tools"
+            return self._error(400, NO_TOOLS, None)
         reply = reply_to(ask, fate)
         record.status = 200
         send = self._stream if ask.stream else self._whole
@@ -129,7 +145,8 @@ class Api:
     async def _whole(
         self, request: web.BaseRequest, ask: Ask, reply: Reply, fate: Fate, record: Record
     ) -> web.StreamResponse:
-        body = wire.completion(self._head(ask), ask, reply, fate)
+        screened = ask.kind == SCREENING
+        body = json.dumps(found(ask, fate)).encode() if screened else wire.completion(self._head(ask), ask, reply, fate)
         outcome = _outcome(fate)
         if fate.malformed_after is not None:
             body = wire.broken_body(body, fate.malformed_after)
@@ -160,7 +177,7 @@ class Api:
         await response.prepare(request)
         ends_early = _first(fate.stall_after, fate.cut_after)
         head = self._head(ask)
-        chunks = list(wire.token_chunks(head, reply))
+        chunks = list(wire.token_chunks(head, reply, whole_calls=fate.tool_style != "split"))
         for n, chunk in enumerate(chunks):
             if n == ends_early:
                 break

@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.stand_in.tool_talk import NONE as NO_TALK
+from workers.stand_in.tool_talk import ToolTalk, read_talk
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,6 +47,7 @@ class Ask:
     """For thread naming: the longest allowed, in characters."""
     fingerprint: str
     """SHA-256 of the messages."""
+    talk: ToolTalk = NO_TALK
 
     def holds(self, text: str) -> bool:
         """Whether the newest user message or the subject contains this text.
@@ -78,20 +82,36 @@ def read_ask(raw: bytes) -> Ask:
     schema = _schema(body.get("response_format"))
     name = schema.get("name")
     kind = name if isinstance(name, str) and name in KINDS_BY_SCHEMA else TEXT
-    canonical = json.dumps(messages, sort_keys=True, separators=(",", ":")).encode()
     return Ask(
         model=model,
         kind=kind,
         newest=written[-1] if written else "",
         subject=_subject(written, newest=kind == TEXT),
         messages=len(messages),
-        prompt_tokens=max(1, len(canonical) // 4),
+        prompt_tokens=max(1, len(_canonical(messages)) // 4),
         max_tokens=max_tokens,
         stream=body.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         longest_name=_longest_name(schema),
-        fingerprint=hashlib.sha256(canonical).hexdigest(),
+        fingerprint=fingerprint_of(messages),
+        talk=_talk(body.get("tools"), messages),
     )
+
+
+def _talk(tools: object, messages: list[dict[str, Any]]) -> ToolTalk:
+    try:
+        return read_talk(tools, messages)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AskError(str(error) if type(error) is ValueError else "tools or their calls have another form") from None
+
+
+def fingerprint_of(content: object) -> str:
+    """SHA-256 of what was asked."""
+    return hashlib.sha256(_canonical(content)).hexdigest()
+
+
+def _canonical(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _text_of(content: object) -> str:

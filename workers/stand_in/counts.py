@@ -47,7 +47,7 @@ class Counts:
         """Start from nothing; requests still running stay in `now`, and their end is not counted."""
         self._paths: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
-        self._total = self._streamed = self._probes = 0
+        self._total = self._streamed = self._probes = self._loads = 0
         self._peak = len(self._running)
         self._records: deque[Record] = deque(maxlen=MAX_RECORDS)
         self._life = object()
@@ -55,6 +55,10 @@ class Counts:
     def look(self, path: str) -> None:
         """A request came in."""
         self._paths[path] += 1
+
+    def load(self) -> None:
+        """The model is being loaded."""
+        self._loads += 1
 
     def begin(self, record: Record) -> object:
         """A chat request was read; give what is returned to `end`."""
@@ -83,6 +87,7 @@ class Counts:
                 "total": self._total,
                 "streamed": self._streamed,
                 "probes": self._probes,
+                "loads": self._loads,
                 "aborted": self._outcomes["aborted"],
                 "now": len(self._running),
                 "peak": self._peak,

@@ -25,8 +25,6 @@ class Draw:
         self.fate = fate
         self._random = random.Random(seed if fate.seed is None else fate.seed)
         self._left = fate.times
-        self._loaded_at_ms: float | None = None
-        self._last_call_ms = 0.0
 
     def for_call(self, holds: Callable[[str], bool], *, probe: bool = False) -> Fate:
         """The fate of a call; a probe meets the same fates but uses up none of `times`.
@@ -58,13 +56,3 @@ class Draw:
         if isinstance(latency, tuple):
             return self._random.uniform(*latency) / 1000
         return latency / 1000
-
-    def loading_s(self, now_ms: float) -> float:
-        """How long a call at this moment waits for the model to load."""
-        if not self.fate.cold_ms:
-            return 0.0
-        idle_ms = now_ms - max(self._last_call_ms, self._loaded_at_ms or 0.0)
-        if self._loaded_at_ms is None or idle_ms > self.fate.cold_idle_ms:
-            self._loaded_at_ms = now_ms + self.fate.cold_ms
-        self._last_call_ms = now_ms
-        return max(0.0, self._loaded_at_ms - now_ms) / 1000

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-HOUR_MS: Final = 3_600_000
+from workers.stand_in.checks import HOUR_MS, flag, latency, number, one_of, text, whole
+
 DAY_S: Final = 86_400
 
 # Ollama unloads a model that nobody used for five minutes.
@@ -50,45 +51,6 @@ class Answer(StrEnum):
     """Ended by the provider's filter, with that finish reason and no content."""
 
 
-def _flag(value: object) -> bool:
-    known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004 (one error for all checks)
-    return value
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(high)):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return check
-
-
-def _number(low: float, high: float) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        try:
-            number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-        except (ValueError, OverflowError):
-            number = None
-        if number is None or not low <= number <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return number
-
-    return check
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a text that is not empty")
-    return value
-
-
 def _answer(value: object) -> Answer:
     try:
         return Answer(str(value))
@@ -96,47 +58,40 @@ def _answer(value: object) -> Answer:
         raise ValueError(f"must be one of {', '.join(Answer)}") from None
 
 
-def _latency(value: object) -> int | tuple[int, int]:
-    check = _whole(0, HOUR_MS)
-    try:
-        if isinstance(value, str) and "-" in value:
-            value = value.split("-")
-        if not isinstance(value, list | tuple):
-            return check(value)
-        low, high = (check(part) for part in value)
-    except ValueError:
-        low, high = 1, 0
-    if low > high:
-        raise ValueError(f"must be milliseconds from 0 to {HOUR_MS} or a range such as 100-300")
-    return low, high
-
-
-_tokens = _whole(0, 1_000_000)
+_tokens = whole(0, 1_000_000)
 
 _CHECKS: Final[Mapping[str, Callable[[object], object]]] = MappingProxyType(
     {
-        "latency_ms": _latency,
-        "cold_ms": _whole(0, HOUR_MS),
-        "cold_idle_ms": _whole(0, HOUR_MS),
-        "refuse": _flag,
-        "reset": _flag,
-        "silence": _flag,
-        "status": _whole(400, 599),
-        "code": _text,
-        "retry_after": _number(0, DAY_S),
-        "model_missing": _flag,
+        "latency_ms": latency,
+        "cold_ms": whole(0, HOUR_MS),
+        "cold_idle_ms": whole(0, HOUR_MS),
+        "refuse": flag,
+        "reset": flag,
+        "silence": flag,
+        "status": whole(400, 599),
+        "code": text,
+        "retry_after": number(0, DAY_S),
+        "model_missing": flag,
         "answer": _answer,
         "needs_tokens": _tokens,
-        "drip_ms": _whole(0, HOUR_MS),
+        "tokens": _tokens,
+        "tool_rounds": whole(0, 1_000),
+        "tool_names": text,
+        "tool_arguments": text,
+        "tool_text": text,
+        "tool_style": one_of("split", "whole", "whole_stop"),
+        "no_tools": flag,
+        "after_rounds": whole(0, 1_000),
+        "drip_ms": whole(0, HOUR_MS),
         "stall_after": _tokens,
         "cut_after": _tokens,
         "malformed_after": _tokens,
-        "no_done": _flag,
-        "no_usage": _flag,
-        "times": _whole(1, 1_000_000),
-        "share": _number(0, 1),
-        "seed": _whole(0, 2**32 - 1),
-        "when": _text,
+        "no_done": flag,
+        "no_usage": flag,
+        "times": whole(1, 1_000_000),
+        "share": number(0, 1),
+        "seed": whole(0, 2**32 - 1),
+        "when": text,
     }
 )
 
@@ -155,7 +110,8 @@ class Fate:
     latency_ms: int | tuple[int, int] = 0
     """Silence before anything else happens; a pair is a range, drawn anew for each request."""
     cold_ms: int = 0
-    """The model loads this long, first of all and again after `cold_idle_ms` without a call; all calls wait for it."""
+    """The model loads this long, first of all and again after `cold_idle_ms` without a call; all calls wait for it. If
+    the call leaves for which it is loaded, the next one begins anew."""
     cold_idle_ms: int = DEFAULT_COLD_IDLE_MS
     refuse: bool = False
     """Nobody listens on the port, and every open connection is dropped."""
@@ -173,6 +129,22 @@ class Fate:
     answer: Answer | str = Answer.GOOD
     needs_tokens: int | None = None
     """With `answer=length`: the token limit from which on the answer is complete."""
+    tokens: int | None = None
+    """An answer in text is filled up with numbered lines to this many tokens."""
+    tool_rounds: int = 1
+    """How often tools are called before the answer, where a request offers any."""
+    tool_names: str | None = None
+    """Separated by commas; without it, those the user names, or the first."""
+    tool_arguments: str = "good"
+    """`good`, `bad` (of another schema), `broken` (no JSON), or the JSON itself."""
+    tool_text: str | None = None
+    """Said before tools are called."""
+    tool_style: str = "split"
+    """`split`: arguments come in pieces; `whole`: in one, as from Ollama; `whole_stop`: with finish reason `stop`."""
+    no_tools: bool = False
+    """A request that offers tools is a 400."""
+    after_rounds: int = 0
+    """All goes well until tools were called so often."""
     drip_ms: int = 0
     """Between two tokens of a stream, or two bytes of an answer sent whole."""
     stall_after: int | None = None
@@ -226,6 +198,10 @@ class Fate:
     def limited(self) -> bool:
         """Whether only some calls meet this fate."""
         return self.times is not None or self.share < 1 or self.when is not None
+
+    def spared(self) -> Fate:
+        """The same where all goes well: it is only told which tools to call, and how."""
+        return Fate(**{name: getattr(self, name) for name in _CHECKS if name.startswith("tool_")})
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Fate:

@@ -111,6 +111,7 @@ class StandIn:
     async def set_fate(self, fate: Fate) -> None:
         """Replace the fate: for requests from now on, and at once where it is to refuse."""
         self._api.draw = Draw(fate, self._seed)
+        self._api.memory.unload()
         if self._http is None:
             return
         if fate.refuse:

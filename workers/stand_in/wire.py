@@ -8,6 +8,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from workers.stand_in.tool_talk import deltas_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -70,6 +72,8 @@ def completion(head: dict[str, Any], ask: Ask, reply: Reply, fate: Fate) -> byte
     message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None}
     if reply.refusal:
         message |= {"content": None, "refusal": reply.text}
+    if reply.tool_calls:
+        message |= {"content": reply.text or None, "tool_calls": list(reply.tool_calls)}
     choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": None}
     body = head | {"object": "chat.completion", "choices": [choice]}
     if not fate.no_usage:
@@ -82,11 +86,13 @@ def broken_body(body: bytes, tokens: int) -> bytes:
     return body[: min(len(body) - 1, max(1, tokens * BYTES_PER_TOKEN))]
 
 
-def token_chunks(head: dict[str, Any], reply: Reply) -> Iterator[bytes]:
-    """One event for each token, the first with the role."""
+def token_chunks(head: dict[str, Any], reply: Reply, *, whole_calls: bool = False) -> Iterator[bytes]:
+    """One event for each token, the first with the role, and for each piece of a tool call."""
     key = "refusal" if reply.refusal else "content"
     for n, token in enumerate(reply.tokens):
         delta = {"role": "assistant", key: token} if n == 0 else {key: token}
+        yield _chunk(head, [{"index": 0, "delta": delta, "finish_reason": None}])
+    for delta in deltas_of(reply.tool_calls, whole=whole_calls) if reply.tool_calls else ():
         yield _chunk(head, [{"index": 0, "delta": delta, "finish_reason": None}])
 
 

@@ -1,7 +1,7 @@
 -- begin: a worker has taken a message and asks whether it may work on the call.
 -- args: id provider model queue sent token worker; adopt (a plain caller's message): kind v request rhash deadline_ms
 -- opts canvas; task (Celery's id of a message whose call has a key); degraded (its kind has an answer for a call that
--- nobody answers in time)
+-- nobody answers in time); money (of a paid provider: what the request can cost, see `most`, and the budgets)
 
 -- How long at least a call that was denied does not ask the provider again. Not for the whole cooldown or pause: either may
 -- end earlier, and whoever moves the call on sees both.
@@ -23,7 +23,8 @@ end
 local function run()
   return { 'run', 'epoch', c.epoch, 'turn', c.turn, 'rid', c.rid, 'gen', c.gen, 'kind', c.kind, 'request', c.request,
     'opts', c.opts, 'deadline', c.deadline, 'created', c.created, 'first', c.first, 'attempts', c.attempts or '',
-    'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now }
+    'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now,
+    'reserved', reserved_of(c), 'steps', steps_of(c), 'inboxes', c.inboxes or '' }
 end
 local function over()
   if a.task or (c.plain == '1' and c.told ~= '1') then return { 'replay' } end
@@ -32,11 +33,15 @@ end
 local function ended(reason)
   end_call(a.id, c, 'F', reason)
   if #tasks_of(c, a.task) > 0 then look_at(a.id, now) end
-  return over()
+  local reply = over()
+  table.insert(reply, 'reason')
+  table.insert(reply, reason)
+  return reply
 end
 
 local function denied()
-  return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now }
+  return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now,
+    'short', c.denied_why == 'budget' and c.short or '' }
 end
 
 -- a repeat after a lost reply gets the same answer; its lease counts from this one, for the worker knows no other
@@ -93,14 +98,33 @@ if c.st == 'R' then
   set_call(a.id, c, { crashes = int(c.crashes) + 1 })
   add_attempt(a.id, c, cjson.encode({
     provider = c.prov, model = a.model, what = 'worker_lost', ms = now - int(c.begun), requests = int(c.requests) - int(c.base),
+    cost_microusd = charged(c, int(c.base)),
   }))
   if int(c.crashes) >= MAX_CRASHES then return ended('quarantined') end
 end
 
--- breaker, pause and (with the money) budgets: looked at together, taken together
+-- breaker, pause and budgets: looked at together, taken together
 local b = load_breaker(a.provider, a.model)
 local paused = redis.call('PTTL', P .. 'paused:' .. a.queue) > 0
-if paused or not breaker_admits(b) then
+local admitted = not paused and breaker_admits(b)
+local short = admitted and short_of(c, a.money)
+if short then
+  leave_queue(a.id, c)
+  local is_row = string.find(a.queue, '%.batch$')
+  -- a live call never asks a paid provider again; a batch row waits for room
+  set_call(a.id, c, { st = 'P', lease = 0, turn = int(c.turn) + 1,
+    denied_to = a.token, denied_why = 'budget', short = short,
+    ['nb:' .. a.provider] = is_row and now + SHORT_MS or math.max(int(c.deadline), now) + GRACE_MS })
+  if not is_row then
+    add_attempt(a.id, c, cjson.encode({
+      provider = a.provider, model = a.model, what = 'budget',
+      detail = 'the budget of the ' .. short .. ' has no room for it',
+    }))
+  end
+  look_at(a.id, math.min(now + 5000, int(c.deadline)))
+  return denied()
+end
+if not admitted then
   leave_queue(a.id, c)
   set_call(a.id, c, { st = 'P', lease = 0, turn = int(c.turn) + 1,
     denied_to = a.token, denied_why = paused and 'paused' or b.why or '', ['nb:' .. a.provider] = now + DENIED_MS })
@@ -116,6 +140,7 @@ set_call(a.id, c, {
   gen = take_permit(b, a.id .. ':' .. rid), worker = a.worker, begun = now, first = int(c.first) > 0 and c.first or now,
   rids = (c.rids or '') .. rid .. ' ',
 })
+reserve(a.id, c, rid, a.money)
 look_at_running(a.id, c, now + LEASE_MS)
-tell_all(a.id, c, 'started', 0, cjson.encode({ provider = a.provider, model = a.model }))
+tell_all(a.id, c, 'started', 0, cjson.encode({ provider = a.provider, model = a.model, why = latest_failure(c) }))
 return run()

@@ -58,7 +58,7 @@ if int(c.crashes) >= MAX_CRASHES then
   end_call(a.id, c, 'F', 'quarantined')
   if a.by == 'reconciler' then tell_soon(a.id, c) end
   done('ended')
-  return { 'ended', 'st', 'F' }
+  return { 'ended', 'st', 'F', 'reason', 'quarantined' }
 end
 if a.to then
   local since = c.st == 'Q' and redis.call('ZSCORE', P .. 'waiting:' .. c.queue, a.id)

@@ -3,7 +3,7 @@
 -- args: provider model ok
 local PROBE_LASTS_MS = 6000
 local b = load_breaker(a.provider, a.model)
-set_breaker(b, { probed = now, probes = int(b.probes) + 1 })
+set_breaker(b, { probed = now, probes = int(b.probes) + 1, ok_at = a.ok and now or int(b.ok_at) })
 if b.state == 'open' then
   if not a.ok then
     set_breaker(b, { ['until'] = math.max(int(b['until']), now + PROBE_LASTS_MS) })

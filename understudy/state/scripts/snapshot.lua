@@ -25,7 +25,7 @@ for _, p in ipairs(a.providers) do
   out.providers[p.name] = {
     breaker = state, gen = int(b.gen), since = int(b.since), ['until'] = int(b['until']), floor = int(b.floor),
     why = b.why or '', permits_free = free, opens = int(b.opens), hard = int(b.hard), quality = int(b.quality),
-    durations = durations, probed = int(b.probed), probes = int(b.probes),
+    durations = durations, probed = int(b.probed), probes = int(b.probes), ok_at = int(b.ok_at),
   }
   for _, suffix in ipairs(a.suffixes) do
     local queue = p.name .. suffix

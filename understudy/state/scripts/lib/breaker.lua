@@ -1,4 +1,4 @@
--- breaker:<provider>:<model>            hash: state, gen, since, until, floor, why, opens, hard, succ, slow, win, ms:<kind>
+-- breaker:<provider>:<model>            hash: state, gen, since, until, floor, why, opens, hard, succ, slow, win, ok_at, ms:<kind>
 -- breaker:<provider>:<model>:permits    sorted set: request id -> when its permit runs out (half-open only)
 -- paused:<queue>                        string: why nothing begins there
 -- preferred                             string: fallback|primary
@@ -116,11 +116,13 @@ local function pause_queue(queue, why, ms)
   if ms > 0 and redis.call('PTTL', key) < ms then redis.call('SET', key, why, 'PX', math.ceil(ms)) end
 end
 
--- Applies one request's report, once: frees its permit, and counts it where it was admitted in this generation.
+-- Applies one request's report, once: settles its cost, frees its permit, and counts it where it was admitted in this
+-- generation.
 -- r: provider, model, rid, gen, verdict (ok hard quality open none), slow, ms, kind, why, jitter, retry_after_ms,
--- open_ms, pause_ms, queues.
+-- open_ms, pause_ms, queues, cost_microusd (where it is known).
 local function report(id, c, r)
   if not r then return end
+  settle(id, c, string.sub(r.rid, #id + 2), r.cost_microusd, r)
   local b = load_breaker(r.provider, r.model)
   redis.call('ZREM', b.key .. ':permits', r.rid)
   if c and redis.call('HSETNX', call_key(id), 'rep:' .. r.rid, 1) == 0 then return end
@@ -129,6 +131,7 @@ local function report(id, c, r)
   end
   if int(r.gen) ~= int(b.gen) or b.state == 'open' then return end
   local ok, hard = r.verdict == 'ok', r.verdict == 'hard'
+  if ok or r.verdict == 'quality' then set_breaker(b, { ok_at = now }) end
   if ok then add_duration(b, r.kind, r.ms) end
   if r.verdict == 'quality' then set_breaker(b, { quality = int(b.quality) + 1 }) end
   if r.verdict == 'open' then return open_breaker(b, r.why, 1, r.retry_after_ms, r.open_ms) end

@@ -6,7 +6,7 @@
 -- tick                 hash: last, quiet_until, live:<queue>
 -- inbox:<client>       stream: what a client process is told
 -- task:<task>          string: the call of a plain caller's task that has a key, also after Celery has its outcome
-local LEASE_MS, GRACE_MS, EVENT_LIMIT, INBOX_MAXLEN = 10000, 5000, 8192, 20000
+local LEASE_MS, GRACE_MS, EVENT_LIMIT, INBOX_MAXLEN = 10000, 5000, 8192, a.inbox_maxlen or 20000
 local MAX_CRASHES, TICK_STALE_MS = 3, 5000
 
 local function call_key(id) return P .. 'call:' .. id end
@@ -57,10 +57,11 @@ end
 
 -- Clears the record of a call that is opened anew. What was asked and paid in the failed life stays counted: request ids
 -- and reports keep their names; and who has no outcome yet waits on.
+local KEPT = { rep = true, rsv = true, paid = true, waiter = true, revoked = true }
 local function cleared(id, c)
   local kept = {}
   for field, value in pairs(c or {}) do
-    if field == 'rids' or string.find(field, '^rep:') or string.find(field, '^waiter:') or string.find(field, '^revoked:') then
+    if field == 'rids' or KEPT[string.match(field, '^(%a+):') or ''] then
       kept[field] = value
     else
       redis.call('HDEL', call_key(id), field)
@@ -114,6 +115,19 @@ local function add_attempt(id, c, row)
   if not row then return end
   local rows = c.attempts or ''
   set_call(id, c, { attempts = rows == '' and row or (rows .. '\n' .. row) })
+end
+
+-- What the tools of the call have done so far, row by row.
+local function steps_of(c)
+  local rows = {}
+  for n = 1, int(c.steps) do rows[n] = c['step:' .. string.format('%.0f', n)] end
+  return rows
+end
+
+-- What the latest attempt came to; empty before the first.
+local function latest_failure(c)
+  local row = string.match(c.attempts or '', '[^\n]+$')
+  return row and cjson.decode(row).what or ''
 end
 
 -- After an outage, for a while: owners renew before anyone takes over.
