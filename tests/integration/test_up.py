@@ -17,6 +17,7 @@ from bot_client import Understudy
 from tests.support.command_line import announce
 from tests.support.ledger import Drive
 from tests.support.polling import aeventually, eventually
+from tests.support.scrape import get
 from tests.support.up_process import UP, UpProcess
 from understudy.state.keys import Keys
 from workers.stand_in import StandInProcess
@@ -98,6 +99,10 @@ async def test_what_dies_is_started_again_and_what_was_answered_is_kept(
             await aeventually(lambda: every_queue_is_consumed(llm))
             call = await llm.submit("moderation", {"text": "hello there"})
             assert (await call.result()).provider == "ollama"
+        # Started again, each worker serves its metrics where it did.
+        assert set(report["metrics"]) == {"ollama", "openai", "ollama.batch", "openai.batch"}
+        for url in report["metrics"].values():
+            assert eventually(lambda: get(url.removesuffix("/metrics"), "/readyz").status == 200)  # noqa: B023 - at once
         # The end of its standard input, as when the program that started it is gone.
         assert up.process.stdin
         up.process.stdin.close()
