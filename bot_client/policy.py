@@ -83,9 +83,7 @@ def _require_window(providers: Sequence[Provider], policy: Policy) -> None:
         )
 
 
-def known_provider(
-    providers: Sequence[Provider], name: object, operation: str, *, field: str = "name"
-) -> Provider:
+def known_provider(providers: Sequence[Provider], name: object, operation: str, *, field: str = "name") -> Provider:
     """The provider of that name.
 
     Raises:

@@ -19,9 +19,7 @@ def build(request: AgentTurnRequest) -> Prompt:
     """The prompt of a request: the system prompt, then the history as it is."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     history = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
-    return Prompt(
-        [*system, *history], temperature=request.temperature, max_tokens=request.max_tokens, trims=True
-    )
+    return Prompt([*system, *history], temperature=request.temperature, max_tokens=request.max_tokens, trims=True)
 
 
 def read(reply: Reply, request: AgentTurnRequest) -> AgentTurnResult:

@@ -30,7 +30,6 @@ from workers.unusable import Refused, Unusable
 from workers.verdicts import reason_of, verdict_of
 
 if TYPE_CHECKING:
-
     from pydantic import BaseModel
 
     from understudy.state.ledger import Reply as Granted

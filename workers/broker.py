@@ -56,8 +56,9 @@ class Broker:
         """Connect and declare the queues before the first message would have to wait for it. Never raises."""
         try:
             with self._app.producer_pool.acquire(block=True, timeout=ACQUIRE_S) as producer:
-                for queue in self._app.amqp.queues.values():
-                    maybe_declare(queue, producer.channel)
+                for queue in list(self._app.amqp.queues.values()):
+                    # A copy: bound itself, it would take the worker's consumer along to this connection.
+                    maybe_declare(queue.bind(producer.channel))
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; the first message tries again
             log.info("publisher not warmed", error=type(error).__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
@@ -28,9 +27,6 @@ logger = get_logger(__name__)
 RECONNECT_S = 3
 """The longest pause between two tries to connect."""
 
-FLUSH_S = 0.1
-"""Events are sent together this often: one message each would take a sixth of a worker's time."""
-
 _SPEAKABLE = re.compile(r"[\w.:-]{1,100}")
 
 
@@ -47,7 +43,6 @@ class Consumer(CeleryConsumer):
         use_dispatcher(app)
         # Gossip reads every event of every worker, and nothing here listens to it.
         super().__init__(*args, app=app, worker_options={**(worker_options or {}), "without_gossip": True}, **kwargs)
-        self._flush_at, self._flush_planned = 0.0, False
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect to the broker, trying for as long as it takes; Celery would pause up to 30 s between two tries."""
@@ -60,15 +55,6 @@ class Consumer(CeleryConsumer):
         )
         self.first_connection_attempt = False
         return connected
-
-    def _flush_events(self) -> None:
-        left_s = self._flush_at - monotonic()
-        if left_s <= 0:
-            self._flush_at, self._flush_planned = monotonic() + FLUSH_S, False
-            super()._flush_events()
-        elif not self._flush_planned:
-            self._flush_planned = True
-            self.hub.call_later(left_s + 0.001, self._flush_events)
 
     def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
         """Celery's handler of messages, behind our checks."""

@@ -21,7 +21,7 @@ from bot_client.sync import Understudy
 from tests.support.fake_bot_api import TOKEN, FakeBotApi
 from tests.support.snippets import ROOT, Reader, Snippet, snippets
 from tests.support.stack import Stack
-from understudy.settings import Settings
+from understudy.settings import BUILT_IN, Settings
 from workers.stand_in import StandInProcess
 
 if TYPE_CHECKING:
@@ -159,7 +159,17 @@ def extras_exist(line: str) -> None:
     assert set((extras[1] or "").split(",")) - {""} <= set(known)
 
 
-REASONS: dict[str, Callable[[str], None]] = {"a target of the Makefile": make_knows, "installs packages": extras_exist}
+def consumes_a_queue(line: str) -> None:
+    worker = re.fullmatch(r"celery -A workers worker -Q ([a-z.]+) -c [0-9]+ -n \1@%h", line)
+    assert worker, line
+    assert worker[1].removesuffix(".batch") in BUILT_IN
+
+
+REASONS: dict[str, Callable[[str], None]] = {
+    "a target of the Makefile": make_knows,
+    "installs packages": extras_exist,
+    "workers run until they are ended": consumes_a_queue,
+}
 """Why a block may be left out, and how each of its lines is checked instead."""
 
 

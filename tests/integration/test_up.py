@@ -117,7 +117,7 @@ async def test_what_dies_is_started_again_and_what_was_answered_is_kept(
 def test_killed_its_children_die_and_the_next_one_clears_up(tmp_path: Path) -> None:
     with UpProcess(tmp_path, *THROWAWAY) as up:
         report = up.report()
-        assert len(report["pids"]) == 5
+        assert len(report["pids"]) == 7
         up.process.kill()
         up.process.wait()
         eventually(lambda: not up.left())
