@@ -165,10 +165,12 @@ def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: P
     if "no_workers" in choice.passed_over.values():
         times.append(LOOK_AGAIN_MS)  # one may start any moment, long before a call that defers would pay
     pause = ROUND_MS * 2**record.rounds
-    live = [p for p in tried if seen.queue(policy.queue(p)).concurrency and not _hopeless(p, record, seen)]
-    anew = {p.name: pause for p in live}
+    hopeful = [p for p in tried if not _hopeless(p, record, seen)]
+    anew = {p.name: pause for p in hopeful if seen.queue(policy.queue(p)).concurrency}
     if anew:
         times.append(pause)
+    elif hopeful:
+        times.append(LOOK_AGAIN_MS)  # after an outage of Redis, workers are known again with their next beat
     # never beyond the deadline: a call whose only provider is out for longer fails now, and says so
     times = [ms for ms in times if ms + MIN_LEFT_MS < left_ms]
     if times:

@@ -69,6 +69,8 @@ FAILED: list[tuple[str, Record, Snapshot, dict[str, Any], Move]] = [
      {"failed_at": "openai"}, Park(8_000, {"ollama": 8_000, "openai": 8_000})),
     ("no round that would begin after the deadline", replace(RUNS, tried=frozenset({"ollama"}), rounds=4), seen(),
      {"failed_at": "openai"}, End(Reason.NO_PROVIDER)),
+    ("looked at again, where those that were tried have no workers at the moment", RUNS, NONE_LIVE,
+     {"failed_at": "ollama"}, Park(2_000)),
     ("a new round of the one that has workers", RUNS, seen(openai=DEAD),
      {"failed_at": "ollama"}, Park(2_000, {"ollama": 2_000})),
     ("a new round rather than waiting for a paid one that is out for long", RUNS, seen(openai=out(200_000)),
