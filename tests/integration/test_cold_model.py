@@ -36,6 +36,8 @@ async def cold(cold_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
     await cold_stack.renew()
     async with cold_stack.look() as look:
         await look.redis.delete(look.keys.breaker("ollama", "llama3.2"))
+    forgotten = time.monotonic()
+    await aeventually(lambda: time.monotonic() - forgotten > SNAPSHOT_S)  # a worker's view may be as old as that
     with cold_stack.shown_on_failure(request.session):
         yield cold_stack
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import redis as redis_sync
@@ -115,6 +116,7 @@ class Eavesdropper:
     def __init__(self, client: Celery) -> None:
         self.events: list[dict[str, Any]] = []
         self._client, self._over = client, False
+        self._receiver: Any = None
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -136,15 +138,14 @@ class Eavesdropper:
     def stop(self) -> None:
         """Listen no longer."""
         self._over = True
+        if self._receiver is not None:
+            self._receiver.should_stop = True
         self._thread.join(5)
 
     def _listen(self) -> None:
         with self._client.connection() as connection:
-            receiver = self._client.events.Receiver(connection, handlers={"*": self.events.append})
-            while not self._over:
-                try:
-                    receiver.capture(limit=None, timeout=0.5, wakeup=False)
-                except TimeoutError:
-                    continue
-                except (OSError, redis_sync.RedisError):
-                    return  # the server is gone, as at the end of the run
+            self._receiver = self._client.events.Receiver(connection, handlers={"*": self.events.append})
+            self._receiver.should_stop = self._over
+            # Once for all of it: whoever listens anew, hears nothing of what was said in between.
+            with suppress(OSError, redis_sync.RedisError):  # the server is gone, as at the end of the run
+                self._receiver.capture(limit=None, timeout=None, wakeup=False)
