@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +29,20 @@ SETTINGS = {
 def redis_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     """One stack for the tests of this process, with Redis as broker."""
     with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, settings=SETTINGS) as stack:
+        warm(stack)
         yield stack
+
+
+def warm(stack: Stack) -> None:
+    """Let each worker answer once: while all start at the same time, its first call can take seconds, and move on."""
+
+    async def ask() -> None:
+        async with stack.client() as llm:
+            for name in stack.workers:
+                await llm.moderate("hello", only=name, deadline_s=120)
+
+    with ThreadPoolExecutor(1) as thread:  # this one has a loop of its own
+        thread.submit(asyncio.run, ask()).result()
 
 
 @pytest.fixture
@@ -59,6 +74,7 @@ def rabbitmq_stack(
     """One stack for the tests of this process, with RabbitMQ as broker and Redis for state."""
     directory = tmp_path_factory.mktemp("rabbitmq-stack")
     with Stack(directory, redis_flavour, BROKER_URL=rabbitmq_server.url, settings=SETTINGS) as stack:
+        warm(stack)
         yield stack
 
 
