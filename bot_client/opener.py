@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from redis.exceptions import RedisError
 
 from understudy.errors import Unavailable
 from understudy.routing import opening
+from understudy.state.view import View
 
 if TYPE_CHECKING:
     from understudy.routing import Policy
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 ROUND_S = 0.8
 """Of one round trip, connecting included: a submit fails within a second."""
-
-SNAPSHOT_S = 0.2
-"""How old the view of the providers' health may be."""
 
 MAX_CALLS, MAX_CHARS = 12, 300_000
 """Of one round trip: more of it would hold up the event loop while it is packed."""
@@ -47,8 +44,7 @@ class Opener:
         self._health = health
         self._waiting: deque[Opening] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._seen: Snapshot | None = None
-        self._seen_at = 0.0
+        self._view = View(health)
 
     def open(self, new: NewCall, policy: Policy) -> Opening:
         """Open a call soon; provider and queue are chosen here.
@@ -63,7 +59,7 @@ class Opener:
 
     def forget_health(self) -> None:
         """Read the providers' health anew for the next call: it was changed just now."""
-        self._seen = None
+        self._view.forget()
 
     async def aclose(self) -> None:
         """Refuse what still waits, and let what is on its way come back."""
@@ -71,6 +67,7 @@ class Opener:
         self._waiting.clear()
         if self._task:
             await asyncio.wait([self._task])
+        await self._view.aclose()
 
     async def _work(self) -> None:
         while batch := self._batch():
@@ -99,7 +96,7 @@ class Opener:
         return batch
 
     async def _open(self, batch: list[Opening]) -> None:
-        seen = await self._snapshot()
+        seen = await self._view.latest()
         placed = [_placed(one, self._health, seen) for one in batch]
         for one in batch:
             one.sent = True
@@ -111,12 +108,6 @@ class Opener:
                 self._refuse([one], type(reply).__name__)
             else:
                 one.reply.set_result(reply)
-
-    async def _snapshot(self) -> Snapshot:
-        if self._seen is None or time.monotonic() - self._seen_at > SNAPSHOT_S:
-            self._seen = await self._health.snapshot()
-            self._seen_at = time.monotonic()
-        return self._seen
 
     @staticmethod
     def _refuse(openings: Any, why: str) -> None:

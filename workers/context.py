@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from understudy.state.health import Health, Snapshot
+from understudy.state.view import View
 from workers.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
     from understudy.providers import Provider
     from understudy.settings import Settings
+    from understudy.state.health import Health, Snapshot
     from understudy.state.ledger import Ledger
     from workers.chat import Chat
     from workers.deltas import Deltas
     from workers.leases import Leases
 
 T = TypeVar("T")
-
-SNAPSHOT_S = 0.25
-"""How old the health may be that limits are judged by; decisions about where a call goes read it anew."""
 
 _OUTAGES = ("BUSY", "MISCONF", "NOREPLICAS")
 
@@ -51,8 +49,10 @@ class Context:
     thinks_first: set[tuple[str, str]] = field(default_factory=set)
     """Providers and models whose reasoning was seen to have an end and no beginning."""
     metrics: Metrics = field(default_factory=Metrics)
-    _seen: Snapshot = field(default_factory=Snapshot)
-    _seen_at: float = 0.0
+    view: View = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.view = View(self.health, self.metrics.saw)
 
     @property
     def by_name(self) -> dict[str, Provider]:
@@ -60,20 +60,12 @@ class Context:
         return {provider.name: provider for provider in self.providers}
 
     async def seen(self) -> Snapshot:
-        """The health as it was at most `SNAPSHOT_S` ago; the last known one while Redis is away."""
-        if time.monotonic() - self._seen_at > SNAPSHOT_S:
-            try:
-                await self.look()
-            except Exception:  # noqa: BLE001 - no call may fail by what only limits are judged by
-                self._seen_at = time.monotonic()
-        return self._seen
+        """The health by which limits are judged: a moment old, or the last known one while Redis is away."""
+        return await self.view.known()
 
     async def look(self) -> Snapshot:
-        """The health as it is now."""
-        self._seen = await self.health.snapshot()
-        self._seen_at = time.monotonic()
-        self.metrics.saw(self._seen)
-        return self._seen
+        """The health as it is now, for decisions about where a call goes."""
+        return await self.view.look()
 
     async def insist(self, operation: Callable[[], Awaitable[T]], *, until: float | None = None) -> T:
         """Repeat a ledger operation while Redis is out of reach.

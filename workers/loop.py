@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from workers.job import SHUTDOWN, current_job
 
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for Windows, and none is needed
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
@@ -49,7 +54,7 @@ class LoopThread:
         global _current  # noqa: PLW0603 - one loop for each process
         if self.running:
             raise RuntimeError("the loop is already running")
-        loop = asyncio.new_event_loop()
+        loop = new_event_loop()
         self._loop = loop
         self._thread = threading.Thread(target=self._main, args=(loop,), name="understudy-loop", daemon=True)
         self._next_beat = monotonic()

@@ -11,7 +11,7 @@ import pytest
 from tests.support.polling import aeventually
 from tests.support.stack import Stack
 from tests.support.watching import watch
-from workers.context import SNAPSHOT_S
+from understudy.state.view import STALE_S
 from workers.stand_in import Fate
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LIMIT_S, COLD_S = 1.0, 7.0
 @pytest.fixture(scope="module")
 def cold_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     more = {"OLLAMA_TIMEOUT": str(LIMIT_S), "UNDERSTUDY_COLD_START_S": str(COLD_S)}
-    with Stack(tmp_path_factory.mktemp("cold"), redis_flavour, settings=more) as stack:
+    with Stack(tmp_path_factory.mktemp("cold"), redis_flavour, workers={"ollama,openai": 16}, settings=more) as stack:
         yield stack
 
 
@@ -37,7 +37,7 @@ async def cold(cold_stack: Stack, request: pytest.FixtureRequest) -> AsyncIterat
     async with cold_stack.look() as look:
         await look.redis.delete(look.keys.breaker("ollama", "llama3.2"))
     forgotten = time.monotonic()
-    await aeventually(lambda: time.monotonic() - forgotten > SNAPSHOT_S)  # a worker's view may be as old as that
+    await aeventually(lambda: time.monotonic() - forgotten > STALE_S)  # a worker's view may be as old as that
     with cold_stack.shown_on_failure(request.session):
         yield cold_stack
 
@@ -72,7 +72,7 @@ async def test_once_it_has_answered_its_limit_is_the_usual_one(cold: Stack) -> N
     async with cold.client() as llm:
         assert (await llm.agent_turn(ASKED)).provider == "ollama"
         answered = time.monotonic()
-        await aeventually(lambda: time.monotonic() - answered > SNAPSHOT_S)  # a worker's view may be as old as that
+        await aeventually(lambda: time.monotonic() - answered > STALE_S)  # a worker's view may be as old as that
         cold.ollama.set_fate(Fate(silence=True))
         outcome = await llm.agent_turn(ASKED)
     assert [attempt.what for attempt in outcome.attempts] == ["no_first_byte", "answered"]

@@ -14,6 +14,7 @@ from tests.support.health import OLLAMA, out, seen
 from tests.support.polling import aeventually
 from understudy.settings import load_settings
 from understudy.state.keys import Keys
+from understudy.state.view import FRESH_S, STALE_S, View
 from workers import heartbeat, leases, prober
 from workers.context import Context
 from workers.heartbeat import Heartbeat
@@ -134,13 +135,32 @@ async def test_a_probe_that_breaks_is_not_left_to_the_garbage_collector() -> Non
 
 async def test_the_health_that_is_known_serves_while_redis_is_away_or_answers_nonsense() -> None:
     snapshot = Stumbles(seen())
-    context = Context(*[cast("Any", None)] * 9)
-    context.health = cast("Any", SimpleNamespace(snapshot=snapshot))
+    view = View(cast("Any", SimpleNamespace(snapshot=snapshot)))
     for _ in ERRORS:
-        context._seen_at = 0.0
-        assert (await context.seen()).now == 0
-    context._seen_at = 0.0
-    assert (await context.seen()).now > 0
+        view._seen_at = -STALE_S
+        assert (await view.known()).now == 0
+    view._seen_at = -STALE_S
+    assert (await view.known()).now > 0
+
+
+async def test_the_health_is_read_beside_the_calls_and_before_one_only_when_it_is_stale() -> None:
+    snapshot = Stumbles(seen())
+    snapshot.errors.clear()
+    view = View(cast("Any", SimpleNamespace(snapshot=snapshot)))
+    first = await view.latest()
+    assert await view.latest() is first
+    view._seen_at -= FRESH_S  # no longer fresh: it still serves, while it is read anew
+    before = view._seen_at
+    assert await view.latest() is first
+    await aeventually(lambda: view._seen_at > before)
+    snapshot.errors.append(ConnectionError())
+    view._seen_at -= FRESH_S
+    assert await view.latest() is first  # what goes wrong beside the calls is theirs only when they must read
+    await view.aclose()
+    snapshot.errors.append(ConnectionError())
+    view._seen_at -= STALE_S
+    with pytest.raises(ConnectionError):
+        await view.latest()
 
 
 async def test_a_script_that_is_wrong_is_not_repeated_for_ever() -> None:
