@@ -223,12 +223,8 @@ def _timeout(provider: Provider) -> openai.Timeout:
 
 
 def _headers(call_id: str | None, *, probe: bool) -> dict[str, str]:
-    headers = {}
-    if call_id is not None:
-        headers["X-Understudy-Call"] = call_id
-    if probe:
-        headers["X-Understudy-Probe"] = "1"
-    return headers
+    marks = {"X-Understudy-Call": call_id, "X-Understudy-Probe": "1" if probe else None}
+    return {name: value for name, value in marks.items() if value is not None}
 
 
 @asynccontextmanager
@@ -245,8 +241,16 @@ async def _exchange(
             create = client.chat.completions.with_streaming_response.create
             sending = create(model=provider.model, messages=(), stream=True, **given)
         async with sending as response:
-            pieces, kind = response.iter_bytes(), response.headers.get("content-type", "")
+            pieces, kind = _pieces(response), response.headers.get("content-type", "")
             yield ("application/json", as_completion(pieces)) if screens else (kind, pieces)
+
+
+def _pieces(response: openai.AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
+    """The bytes of the answer; as they come, unless they are encoded: each token spares three generators."""
+    raw = response.http_response
+    if "content-encoding" in raw.headers or not isinstance(raw.stream, httpx2.AsyncByteStream):
+        return response.iter_bytes()
+    return aiter(raw.stream)
 
 
 @contextmanager

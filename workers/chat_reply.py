@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from understudy.contracts.call import Usage
 from workers.failures import Row, row
 
@@ -226,10 +228,14 @@ def _whole_characters(text: str) -> tuple[str, str]:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode())
-    except (ValueError, RecursionError):
-        # From None: the error would carry the text.
-        raise Malformed("not JSON") from None
+        value = from_json(data)
+    except ValueError:
+        # Stricter than Python's: it takes no half of a character.
+        try:
+            value = json.loads(data.decode())
+        except (ValueError, RecursionError):
+            # From None: the error would carry the text.
+            raise Malformed("not JSON") from None
     if not isinstance(value, dict):
         raise Malformed("not an object")
     return value
