@@ -15,7 +15,7 @@ COPY bot_client ./bot_client
 # Of the wheels only those that workers and Flower need; the tools of development stay behind.
 RUN python -m venv /venv \
     && /venv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check \
-    --no-index --find-links /wheels ".[worker,ops]" \
+    --no-index --find-links /wheels ".[worker,ops,tracing]" \
     && /venv/bin/pip uninstall --quiet --yes pip setuptools
 
 FROM python:${PYTHON}

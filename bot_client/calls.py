@@ -116,7 +116,7 @@ class Calls:
         floor = 0
         if reply.word == "publish":
             floor = reply.number("sent")
-            self._publish(Message(new.kind, new.id, reply.text("queue"), floor))
+            self._publish(Message(new.kind, new.id, reply.text("queue"), floor, new.trace or ""))
         self.known(tracked, kind, new, policy, left_ms=reply.number("deadline") - reply.number("now"), floor=floor)
 
     def known(self, tracked: Tracked, kind: Kind, new: NewCall, policy: Policy, *, left_ms: int, floor: int) -> None:

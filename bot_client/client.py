@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
+from bot_client import traced
 from bot_client.batch.desk import Desk
 from bot_client.call import Call, end_of, unknown
 from bot_client.calls import Calls
@@ -23,19 +24,20 @@ from bot_client.status import CallStatus, call_status
 from bot_client.steering import Steering
 from bot_client.turn_taking import TurnTaking
 from bot_client.turnstile import Turnstile
+from understudy import tracing
 from understudy.contracts.tools import needs_tools
 from understudy.ending import end_tasks
 from understudy.errors import Unavailable
 from understudy.providers import absent, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
-from understudy.state.controls import Controls
 from understudy.state.conversation import Limits, RedisConversations
 from understudy.state.health import Health
 from understudy.state.jobs import Jobs
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
 from understudy.state.lua import source
+from understudy.state.operations import Operations
 from understudy.state.record import CANCELLED, DONE, FAILED
 from understudy.state.spend import Spend
 
@@ -99,7 +101,7 @@ class Understudy(Steering):
         keys = Keys(self._settings.understudy_prefix)
         self._redis = redis_from(self._settings, reply_s=ROUND_S, socket_connect_timeout=ROUND_S)
         self._health = Health(self._redis, keys, self._providers)
-        self._controls = Controls(self._redis, keys)
+        self._operations = Operations(self._redis, keys, self._providers, self._settings)
         self._ledger = Ledger(self._redis, keys, inbox_maxlen=self._settings.understudy_inbox_maxlen)
         self._spend = Spend(self._redis, keys)
         self._opener = Opener(self._ledger, self._health)
@@ -132,6 +134,8 @@ class Understudy(Steering):
         await asyncio.to_thread(self._publisher.close)
         await self._inbox.aclose()
         await self._redis.aclose()
+        if tracing.is_on():
+            await asyncio.to_thread(tracing.flush, traced.FLUSH_S)
 
     async def call(self, call_id: str) -> Call[Any]:
         """Get the handle of a call by its id; see `Client.call`."""
@@ -177,6 +181,8 @@ class Understudy(Steering):
 
     def _prepare(self) -> None:
         """What takes milliseconds and would hold up the first call."""
+        if why := tracing.start(traced.SERVICE):
+            logger.warning("%s", why)
         for script in ("open", "snapshot"):
             source(script)
         self._publisher.start()
@@ -192,7 +198,8 @@ class Understudy(Steering):
         text = request.model_dump_json(exclude_defaults=True)
         if len(text) > LARGE:
             await asyncio.sleep(0)
-        new = new_call(kind, request, text, options, self._id)
+        span = traced.asking(kind, options)
+        new = new_call(kind, request, text, options, self._id, span.traceparent)
         if len(text) > LARGE:
             await asyncio.sleep(0)
         tracked = self._calls.hold(new.id, stream=options.stream)
@@ -200,15 +207,18 @@ class Understudy(Steering):
         try:
             reply = await asyncio.shield(opening.reply)
             check_opened(reply, kind, new.id)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as gone:
+            traced.refused(span, gone)
             self._in_background(self._withdraw(tracked, opening, kind))
             raise
         except BaseException as error:
+            traced.refused(span, error)
             if self._calls.release(tracked) and opening.sent and isinstance(error, Unavailable):
                 self._calls.abandon(new.id)
             raise
         if tracked.ended.done():  # of another task's call with this key, which ended while this one was opened anew
             tracked = self._calls.hold(new.id, stream=options.stream)
+        traced.opened(span, new.id, tracked.ended)
         self._calls.opened(tracked, kind, new, policy, reply)
         return Call(self, kind, new.id, tracked.ended, tracked.feed)
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from understudy.state.record import Record
 
 
-def new_call(kind: Kind, request: BaseModel, text: str, options: CallOptions, inbox: str) -> NewCall:
+def new_call(kind: Kind, request: BaseModel, text: str, options: CallOptions, inbox: str, trace: str = "") -> NewCall:
     """A call that is asked for the first time; its provider is chosen when it is opened.
 
     Args:
         text: the request as JSON, without the fields that hold their default.
+        trace: its `traceparent`, where it is traced.
     """
     return NewCall(
         id=call_id_for(kind.name, options.key) if options.key else new_call_id(),
@@ -38,6 +39,7 @@ def new_call(kind: Kind, request: BaseModel, text: str, options: CallOptions, in
         token=str(uuid.uuid4()),
         inbox=inbox,
         deadline_ms=deadline_ms(kind, options),
+        trace=trace or None,
     )
 
 
@@ -61,6 +63,7 @@ def recorded_call(record: Record, inbox: str) -> tuple[Kind, NewCall]:
         token=str(uuid.uuid4()),
         inbox=inbox,
         deadline=record.deadline,
+        trace=record.trace or None,
     )
 
 

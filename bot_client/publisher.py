@@ -48,6 +48,8 @@ class Message:
     call_id: str
     queue: str
     sent: int
+    trace: str = ""
+    """The call's `traceparent`."""
 
 
 class Publisher:
@@ -134,6 +136,7 @@ class Publisher:
                     call_id=message.call_id,
                     queue=message.queue,
                     sent=message.sent,
+                    trace=message.trace,
                     producer=self._producer,
                 )
                 if count % BREATH_EVERY == 0:

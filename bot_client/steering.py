@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from bot_client.opener import Opener
     from understudy.providers import Provider
     from understudy.settings import Settings
-    from understudy.state.controls import Controls
     from understudy.state.health import Health
+    from understudy.state.operations import Operations
     from understudy.state.spend import By, Spend, SpendReport
+
+BOT = {"who": "bot", "why": "not said"}
+"""Who acts, in the log of what operators did, where a bot does."""
 
 
 class Steering(Client):
@@ -29,7 +32,7 @@ class Steering(Client):
     _settings: Settings
     _providers: Sequence[Provider]
     _health: Health
-    _controls: Controls
+    _operations: Operations
     _opener: Opener
     _spend: Spend
 
@@ -50,24 +53,23 @@ class Steering(Client):
         check_note("who", who)
         seconds = self._settings.understudy_forced_s if for_s is None else for_s
         with reaching_redis():
-            await self._controls.force(provider.name, who=who, why=why, for_s=seconds)
+            await self._operations.force(provider.name, who=who, why=why, for_s=seconds)
         self._opener.forget_health()
 
     async def unforce(self) -> bool:
         """Take the forced provider back; whether there was one."""
         self._require_started()
         with reaching_redis():
-            was_forced = await self._controls.unforce()
+            was_forced = await self._operations.unforce(**BOT)
         self._opener.forget_health()
         return was_forced
 
     async def clear_health(self, name: str | None = None) -> None:
         """Take a provider's health for good again, or everybody's; see `Client.clear_health`."""
         self._require_started()
-        chosen = self._providers if name is None else (known_provider(self._providers, name, "clear"),)
+        chosen = None if name is None else known_provider(self._providers, name, "clear").name
         with reaching_redis():
-            for provider in chosen:
-                await self._health.clear(provider)
+            await self._operations.clear(chosen, **BOT)
         self._opener.forget_health()
 
     async def spend(

@@ -137,8 +137,7 @@ def next_move(
         return To(choice.provider, why)
     if queued:
         return _stay(record, providers, seen, policy)
-    tried_ones = [p for p in providers if p.name in tried and policy.allows(p)]
-    return _wait(record, tried_ones, seen, policy, choice)
+    return _wait(record, [p for p in providers if policy.allows(p)], tried, seen, policy, choice)
 
 
 def _goes(record: Record, choice: Choice, *, queued: bool) -> bool:
@@ -158,14 +157,17 @@ def _stay(record: Record, providers: Sequence[Provider], seen: Snapshot, policy:
     return Stay(when - seen.now if when is not None and when > seen.now else None)
 
 
-def _wait(record: Record, tried: Collection[Provider], seen: Snapshot, policy: Policy, choice: Choice) -> Move:
+def _wait(
+    record: Record, allowed: Sequence[Provider], tried: Collection[str], seen: Snapshot, policy: Policy, choice: Choice
+) -> Move:
     """Until one that was not tried may be asked, or those that were may be asked anew, after a pause that doubles."""
     left_ms = record.deadline - seen.now
     times = [] if choice.earliest_ms is None else [choice.earliest_ms - seen.now]
-    if "no_workers" in choice.passed_over.values():
-        times.append(LOOK_AGAIN_MS)  # one may start any moment, long before a call that defers would pay
+    resumable = any(p.name in choice.passed_over and seen.queue(policy.queue(p)).paused_by_hand for p in allowed)
+    if resumable or "no_workers" in choice.passed_over.values():
+        times.append(LOOK_AGAIN_MS)  # this may end any moment, long before a call that defers would pay
     pause = ROUND_MS * 2**record.rounds
-    hopeful = [p for p in tried if not _hopeless(p, record, seen)]
+    hopeful = [p for p in allowed if p.name in tried and not _hopeless(p, record, seen)]
     anew = {p.name: pause for p in hopeful if seen.queue(policy.queue(p)).concurrency}
     if anew:
         times.append(pause)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu import Exchange, Queue
 
+from understudy import tracing
 from understudy.contracts.call import FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def publish(
     sent: int,
     canvas: str = "",
     task_id: str = "",
+    trace: str = "",
     producer: Any = None,
 ) -> None:
     """Publish a call's message: its id and the time of its dispatch, nothing that a user wrote.
@@ -61,26 +63,37 @@ def publish(
     Args:
         canvas: a plain caller's links, chain, chord and group as `canvas_of` kept them; empty for a bot's call.
         task_id: Celery's, where it is not the call's: of one of the tasks that share a call by its key.
+        trace: the call's `traceparent`; the message carries it on, or that of the sending itself.
         producer: where one is held for many messages.
     """
     dispatch: dict[str, Any] = {"v": FORMAT_VERSION, "sent": sent}
     if task_id:
         dispatch["id"] = call_id
     options: dict[str, Any] = json.loads(canvas) if canvas else {"ignore_result": True}
-    app.send_task(
-        kind,
-        args=(),
-        kwargs={"dispatch": dispatch},
-        task_id=task_id or call_id,
-        queue=queue,
-        argsrepr="()",
-        kwargsrepr="{}",
-        expires=None,
-        add_to_parent=False,
-        producer=producer,
-        confirm_timeout=CONFIRM_S,
-        **options,
-    )
+    with tracing.span(f"send {queue}", "PRODUCER", parent=trace, attributes=_about(kind, call_id, queue)) as span:
+        header = span.traceparent or trace
+        if header:
+            options["headers"] = {tracing.HEADER: header}
+        app.send_task(
+            kind,
+            args=(),
+            kwargs={"dispatch": dispatch},
+            task_id=task_id or call_id,
+            queue=queue,
+            argsrepr="()",
+            kwargsrepr="{}",
+            expires=None,
+            add_to_parent=False,
+            producer=producer,
+            confirm_timeout=CONFIRM_S,
+            **options,
+        )
+
+
+def _about(kind: str, call_id: str, queue: str) -> dict[str, str] | None:
+    if not tracing.is_on():
+        return None
+    return tracing.message("send", queue, call_id) | {"understudy.kind": kind}
 
 
 def canvas_of(request: Mapping[str, Any]) -> str:

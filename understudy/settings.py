@@ -169,10 +169,14 @@ class Settings(BaseSettings):
     understudy_metrics_port: int = Field(default=0, ge=0, le=65_535, description="a whole number from 0 to 65535")
     """0: none is served."""
     understudy_metrics_host: str = Field("127.0.0.1", min_length=1, max_length=255, description="1 to 255 characters")
+    understudy_operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = ()
+    """Logins of Flower that may act on its page of providers; the others read. Without a login it is `local`."""
     understudy_log: Literal["console", "json"] = Field(default="console", description="console or json")
     understudy_log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())
     ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    understudy_log_prompts: bool = Field(default=False, description="true or false")
+    """For debugging alone: workers log what users write, and what models answer."""
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - pydantic's own hook

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from understudy import tracing
 from understudy.contracts import KINDS
 from understudy.contracts.ids import call_id_for
 from understudy.contracts.kind import parse_options, request_hash
@@ -35,6 +36,8 @@ class Arrival:
     adopt: Adoption | None
     task: str | None = None
     """Celery's id of a plain caller's task whose call has a key; else the call's id is the task's."""
+    trace: str = ""
+    """The `traceparent` that the message carries."""
 
 
 def read_arrival(
@@ -50,7 +53,7 @@ def read_arrival(
     """Check a message.
 
     Args:
-        task_request: the fields of Celery's request: id, delivery_info, links, chain, chord, group.
+        task_request: the fields of Celery's request: id, delivery_info, links, chain, chord, group, traceparent.
         request, call: of a plain caller, as JSON types.
         dispatch: of our own messages.
         providers: by name.
@@ -79,7 +82,7 @@ def read_arrival(
             call_id, task = call_id_for(kind, options.key), str(task_request["id"])
     elif dispatch is None:
         raise InvalidRequest(f"{kind}: request is missing; it is the object that the contract describes.")
-    return Arrival(call_id, kind, queue, provider, sent, token, adopt, task)
+    return Arrival(call_id, kind, queue, provider, sent, token, adopt, task, tracing.header_of(task_request))
 
 
 def _adoption(task_request: dict[str, Any], kind: str, request: object, call: object) -> tuple[CallOptions, Adoption]:

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
 from understudy.routing import kept_back_ms
-from workers import chat_reply
+from workers import chat_reply, prompt_log
 from workers.failures import Billed, ProviderFailure, Same, row
 from workers.fitting import fitted
 from workers.kind_work import KindWork, Prompt, Reply
@@ -51,6 +51,8 @@ class Answer:
     model: str
     ms: int
     """Of the request that was answered."""
+    first_ms: int | None = None
+    """Until that answer began."""
     slow: bool = False
     asked: bool = True
     """Not so, where an attempt before this one had got it, and only its end was missing."""
@@ -122,11 +124,11 @@ class Attempting:
                     called = await loop.take(read, reply)
                     if called is None:
                         return await self._next(reply, loop.prompt)
-                    return Answer(called, loop.usage(), reply.model, reply.ms, slow=self._slow(reply))
+                    return self._answer(called, loop.usage(), reply)
                 result = loop.finished(work.read(read, request))
                 if self._streams:
                     self._speech.settled(result.text)
-                return Answer(result, loop.usage(reply.usage), reply.model, reply.ms, slow=self._slow(reply))
+                return self._answer(result, loop.usage(reply.usage), reply)
             except Refused as refused:
                 failure = ProviderFailure(row(refused.row), refused.fault)
             except Unusable as unusable:
@@ -171,6 +173,7 @@ class Attempting:
             raise ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)
         if not self._lease.safe:
             raise LeaseLost
+        prompt_log.asked(settings, prompt)
         asked = time.monotonic()
         asking = self._context.chat.complete(
             provider,
@@ -195,6 +198,7 @@ class Attempting:
         if reply.finish_reason != "content_filter":
             self._context.metrics.first_token(run.kind, provider.name, reply.first_byte_ms)
         run.bill.answered(reply.usage)
+        prompt_log.answered(settings, reply)
         return reply
 
     async def _again(self, failure: ProviderFailure, prompt: Prompt) -> Failed | None:
@@ -215,6 +219,9 @@ class Attempting:
         run.granted(granted)
         self._lease.rid = run.rid
         return None
+
+    def _answer(self, result: BaseModel, usage: Usage, reply: chat_reply.Reply) -> Answer:
+        return Answer(result, usage, reply.model, reply.ms, reply.first_byte_ms, slow=self._slow(reply))
 
     def _slow(self, reply: chat_reply.Reply) -> bool:
         """Whether the reply counts as slow: of one that is read as it comes, its beginning, however long it is."""

@@ -81,6 +81,7 @@ class Broker:
                     sent=message.sent,
                     canvas=message.canvas,
                     task_id=message.task_id,
+                    trace=message.trace,
                     producer=producer,
                 )
         except Exception as error:  # noqa: BLE001 - each transport has its own errors; a call that moved on never fails by them

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from understudy.tracing import OFF
+from workers import traced
 from workers.chat_dialect import rejected, rejects_tools
 from workers.chat_faults import row_of_connection
 from workers.chat_reply import MAX_BYTES, EventLines, Gathering, Malformed, Reply, StreamError
@@ -112,6 +114,7 @@ class Request:
         self._slack_s = min(SLACK_S, limits.gap_s / 10)
         self._answered = False
         self._got = Gathering()
+        self._span = OFF
         self.sent = 0
 
     async def send(self, body: dict[str, Any]) -> Reply:
@@ -121,6 +124,16 @@ class Request:
             ProviderFailure: with its row.
             ParameterRejected: without that parameter it might be answered.
         """
+        with traced.asking(self._provider, body) as self._span:
+            try:
+                reply = await self._send(body)
+            except (ProviderFailure, ParameterRejected) as error:
+                traced.not_answered(self._span, error if isinstance(error, ProviderFailure) else error.failure)
+                raise
+            traced.answered(self._span, reply)
+            return reply
+
+    async def _send(self, body: dict[str, Any]) -> Reply:
         self.sent += 1
         try:
             async with asyncio.timeout_at(min(self._ends, self._loop.time() + self._limits.first_s)) as limit:
@@ -194,6 +207,7 @@ class Request:
         now = self._loop.time()
         if self._first_byte_at is None:
             self._first_byte_at = now
+            self._span.event("first_token")
             if self._on_first_byte is not None:
                 self._on_first_byte()
         if self._got.finish_reason is not None:

@@ -30,6 +30,8 @@ class Publish:
     canvas: str = ""
     task_id: str = ""
     """Celery's, of one of the tasks that share a call by its key; else the call's id is the task's."""
+    trace: str = ""
+    """The call's `traceparent`."""
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Ignore
 
 from understudy.contracts.call import Status
 from understudy.contracts.failure import call_error
 from understudy.errors import CallError, InvalidRequest, VersionMismatch
+from understudy.logs import bound
 from workers.arrival import read_arrival
 from workers.base_task import CallTask
 from workers.ends import Ended, Publish
 from workers.runtime import runtime
+
+if TYPE_CHECKING:
+    from workers.arrival import Arrival
+    from workers.runtime import Runtime
 
 
 class KindTask(CallTask):
@@ -45,6 +50,12 @@ def execute(task: KindTask, kind: str, request: object, call: object, dispatch: 
     about = dict(task.request.__dict__)
     token = uuid.uuid4().hex
     arrival = read_arrival(about, kind, request, call, dispatch, providers=parts.by_name, token=token)
+    # On each line of the call, here and on the loop, which gets a copy.
+    with bound(call=arrival.call_id, kind=kind, provider=arrival.provider.name):
+        return _work_on(task, parts, arrival)
+
+
+def _work_on(task: KindTask, parts: Runtime, arrival: Arrival) -> dict[str, Any] | None:
     task.request.understudy_tell = True  # also of an error that breaks off what follows, when Celery has stored it
     end = parts.run(parts.work.on(arrival))
     if isinstance(end, Publish):

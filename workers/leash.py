@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 _WATCH = 'while read -r _; do :; done; kill -s KILL -- "-$1" 2>/dev/null'
 
 
+def watch(group: int) -> subprocess.Popen[bytes]:
+    """The shell that ends a group of processes when this process is gone; killed, it does nothing any more."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, "leash", str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 class LeashedProcess:
     """A process in a group of its own, watched by a shell that ends the group when this process is gone.
 
@@ -33,13 +44,7 @@ class LeashedProcess:
     ) -> None:
         options: dict[str, Any] = {"env": env, "stdout": output, "stderr": subprocess.STDOUT if output else None}
         self._process = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, start_new_session=True, **options)
-        self._watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "leash", str(self._process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._watch = watch(self._process.pid)
 
     @property
     def pid(self) -> int:

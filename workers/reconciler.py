@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError
 
+from understudy import tracing
 from understudy.contracts.call import Attempt, Reason
 from understudy.errors import VersionMismatch
+from understudy.logs import bind
 from understudy.moves import End, Move, Park, Stay, To, policy_of
 from understudy.queues import queue_names
 from understudy.state.keys import TICK_MS
@@ -137,12 +139,14 @@ class Reconciler:
         record = await self._context.ledger.record(due.id)
         if record is None or (record.epoch, record.turn) != (due.epoch, due.turn):
             return []
+        bind(call=record.id, kind=record.kind, provider=record.provider)
         if due.why == "tell":
             reply = await self._context.ledger.retell(due, self._consumed(record.queue, batch.seen))
             self._context.metrics.recovered("told")
             return tellings_of(reply, due.id)
         look = self._worker_lost if record.state == RUNNING else self._waiting
-        message = await look(record, batch)
+        with tracing.within(record.trace):
+            message = await look(record, batch)
         return [message] if message else []
 
     def _consumed(self, queue: str, seen: Snapshot) -> str:
@@ -159,6 +163,7 @@ class Reconciler:
             provider=record.provider,
             model=self._model(record.provider),
             what="worker_lost" if record.lease <= batch.seen.now else "caller_deadline",
+            at_ms=record.begun,
             ms=max(0, batch.seen.now - record.begun),
             requests=max(0, record.requests - record.base),
             cost_microusd=record.charged_since(record.base),
@@ -178,6 +183,7 @@ class Reconciler:
                 model=self._model(record.provider),
                 what="waited",
                 detail=move.why,
+                at_ms=record.sent,
                 ms=max(0, batch.seen.now - record.sent),
             )
             return await self._hop(record, move, batch.seen, attempt=attempt, left=record.provider)
@@ -227,7 +233,7 @@ class Reconciler:
             resent = "unparked" if record.state == PARKED else "resent"
             action = reply.word if reply.word in ("ended", "parked") else attempt.what if attempt else resent
             self._context.metrics.recovered(action)
-            log.info("recovered", call=record.id, kind=record.kind, outcome=reply.word, to=to, why=why)
+            log.debug("recovered", call=record.id, kind=record.kind, outcome=reply.word, to=to, why=why)
         return publish_of(reply, record.id) if reply.word == "publish" else None
 
     def _model(self, provider: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from understudy.contracts.call import Attempt, Reason, Status
 from understudy.contracts.outcomes import failed_outcome
 from understudy.moves import End, Move, Park, Stay, To, narrowed, next_move, policy_of
-from understudy.state.record import DONE, FAILED, Record
+from understudy.state.record import DONE, FAILED, PARKED, Record
+from workers import moved
 from workers.ends import Dropped, Ended, Publish
 from workers.ends import End as Ending
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from understudy.state.ledger import Reply
     from understudy.state.report import Report
     from workers.context import Context
-
-log = structlog.get_logger("understudy.redispatch")
 
 STAY_MS = 1_000
 
@@ -67,7 +64,6 @@ class Redispatch:
         if isinstance(move, Stay):  # only a queued call stays: this one waits for a worker
             move = Park(STAY_MS)
         reply = await self._hop(record, move, seen, policy, tried=failed_at, detail=detail, **fence)
-        self._say(record, move, attempt, reply)
         return await self._ending(reply, call_id)
 
     def move(self, record: Record, seen: Snapshot, policy: Policy, *, failed_at: str | None = None) -> Move:
@@ -128,6 +124,8 @@ class Redispatch:
             given |= {"st": st, "reason": move.reason.value, "outcome": outcome.model_dump_json()}
         reply = await self._context.ledger.hop(record.id, **given)
         self._count(record, move, attempt, reply, outcome)
+        if not (isinstance(move, Park) and record.state == PARKED and fence.get("by")):  # it waits on
+            moved.tell(record, move, attempt, reply)
         return reply
 
     def _count(
@@ -153,21 +151,6 @@ class Redispatch:
             return Ended(record.parsed_outcome(), record.plain, record.waiters)
         return Dropped(f"{reply.word} {reply.text('why')}".strip())
 
-    @staticmethod
-    def _say(record: Record, move: Move, attempt: Attempt | None, reply: Reply) -> None:
-        """One line that says why, in words an operator understands."""
-        if reply.word == "refused":
-            return
-        said = {"call": record.id, "kind": record.kind}
-        if attempt:
-            said |= {"provider": attempt.provider, "what": attempt.what, "detail": attempt.detail}
-        if isinstance(move, To):
-            log.info("call moved on", to=move.provider, **said)
-        elif isinstance(move, Park):
-            log.info("call waits", for_ms=move.for_ms, new_round=bool(move.anew), **said)
-        elif isinstance(move, End):
-            log.warning("call ended without an answer", reason=move.reason.value, **said)
-
 
 def tellings_of(reply: Reply, call_id: str) -> list[Publish]:
     """The messages that tell Celery of a call: its own task, and those that share it by its key."""
@@ -181,4 +164,11 @@ def tellings_of(reply: Reply, call_id: str) -> list[Publish]:
 
 def publish_of(reply: Reply, call_id: str) -> Publish:
     """What a script's `publish` asks for."""
-    return Publish(reply.text("kind"), call_id, reply.text("queue"), reply.number("sent"), reply.text("canvas"))
+    return Publish(
+        reply.text("kind"),
+        call_id,
+        reply.text("queue"),
+        reply.number("sent"),
+        reply.text("canvas"),
+        trace=reply.text("trace"),
+    )

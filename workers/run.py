@@ -12,6 +12,7 @@ from understudy.moves import narrowed
 from understudy.routing import Policy, timed_as
 from understudy.state.record import check_version, read_attempts
 from understudy.state.report import Report
+from understudy.tracing import OFF, Span
 from workers.money import Bill
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Run:
     bill: Bill = field(default_factory=Bill)
     """What they cost."""
     at: float = field(default_factory=time.monotonic)
+    span: Span = OFF
+    """Of this attempt, where it is traced."""
 
     @classmethod
     def of(cls, arrival: Arrival, reply: Reply, at: float) -> Run:
@@ -142,6 +145,7 @@ class Run:
             model=self.provider.model,
             what=what,
             detail=detail,
+            at_ms=self.now,
             ms=self.ms(),
             requests=self.requests,
             cost_microusd=self.bill.total,

@@ -13,6 +13,7 @@ import structlog
 from celery.utils.imports import cwd_in_path
 from prometheus_client import ProcessCollector
 
+from understudy import tracing
 from understudy.ending import end_tasks
 from understudy.errors import SettingsError
 from understudy.logs import set_up_logs
@@ -24,6 +25,7 @@ from understudy.state.health import Health
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
 from understudy.state.workers import Workers
+from workers import celery_lines, prompt_log, traced
 from workers.alerts import Alerts
 from workers.broker import Broker
 from workers.chat import Chat
@@ -84,6 +86,12 @@ class Runtime:
         """Start on the worker's loop; Redis may be away."""
         global _current  # noqa: PLW0603 - one worker a process, as Celery has it
         set_up_logs(self.settings)
+        if self.settings.understudy_log == "json":
+            celery_lines.as_json()
+        if self.settings.understudy_log_prompts:
+            log.warning(prompt_log.WARNING)
+        if why := tracing.start(traced.SERVICE, instance=self.worker_id, is_ours=True):
+            log.warning(why)
         for sentence in self.absent:
             log.warning(sentence)
         self._load_tools()
@@ -201,6 +209,8 @@ class Runtime:
         await self.context.chat.close()
         await self.context.redis.aclose()
         _current = None
+        if tracing.is_on():
+            await asyncio.to_thread(tracing.stop, traced.STOP_S)
 
     async def _revoked(self, task_id: str) -> None:
         reply = await self.context.ledger.revoke(task_id)

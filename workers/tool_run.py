@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import json
 import threading
@@ -17,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from understudy.contracts.agent_turn import MAX_CONTENT
 from understudy.contracts.rejection import validated
+from workers import traced
 from workers.frame import framed, quoted
 from workers.tools import ToolError
 
@@ -73,6 +75,14 @@ async def run(tool: Tool, arguments: BaseModel, limit_s: float) -> Result:
     Args:
         limit_s: what is left of the call's time.
     """
+    with traced.using(tool.spec.name) as span:
+        result = await _run(tool, arguments, limit_s)
+        if not result.ok:
+            span.failed("tool_error")
+        return result
+
+
+async def _run(tool: Tool, arguments: BaseModel, limit_s: float) -> Result:
     given = {name: getattr(arguments, name) for name in type(arguments).model_fields}
     allowed_s = max(0.0, min(tool.timeout_s, limit_s))
     runs_here = inspect.iscoroutinefunction(tool.function)
@@ -134,7 +144,9 @@ async def _in_thread(tool: Tool, given: dict[str, Any]) -> Any:
         with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
             loop.call_soon_threadsafe(tell, value, error)
 
-    threading.Thread(target=work, name=f"understudy-tool-{tool.spec.name}", daemon=True).start()
+    # in the call's context: its log lines say of which call they are, its spans belong to the call's trace
+    here = contextvars.copy_context()
+    threading.Thread(target=here.run, args=(work,), name=f"understudy-tool-{tool.spec.name}", daemon=True).start()
     value = await ended
     return await _in_loop(value) if inspect.isawaitable(value) else value
 

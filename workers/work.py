@@ -14,7 +14,9 @@ from understudy.contracts import KINDS
 from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.contracts.failure import key_conflict
 from understudy.errors import VersionMismatch
+from understudy.logs import bind
 from understudy.state.record import CANCELLED, DONE
+from workers import traced
 from workers.attempt import Answer, Attempting, Failed
 from workers.ends import Dropped, End, Ended
 from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED
@@ -24,6 +26,7 @@ from workers.redispatch import Redispatch
 from workers.run import Run
 
 if TYPE_CHECKING:
+    from understudy import tracing
     from understudy.state.ledger import Reply
     from workers.arrival import Arrival
     from workers.context import Context
@@ -46,7 +49,15 @@ class Work:
 
     async def on(self, arrival: Arrival) -> End:
         """Work on the call of one message; while the ledger is out of reach the message is kept, not begun."""
-        at, begun = await self._context.insist(lambda: self._begin(arrival))
+        with traced.processing(arrival) as span:
+            end = await self._on(arrival, span)
+            traced.ended(span, end)
+            return end
+
+    async def _on(self, arrival: Arrival, span: tracing.Span) -> End:
+        at, begun = await self._context.insist(lambda: self._begin(arrival, arrival.trace or span.traceparent))
+        if begun.word not in ("run", "denied"):
+            span.drop()  # somebody else has it, or it has ended
         if reason := begun.text("reason"):
             self._context.metrics.ended_by_ledger(arrival.kind, reason)
         if begun.word == "drop":
@@ -75,12 +86,14 @@ class Work:
         except VersionMismatch as error:
             log.error("call cannot be read", call=arrival.call_id, why=str(error))
             return Dropped("version")
+        bind(attempt=len(run.earlier) + 1)
+        traced.began(run, span, arrival.sent)
         if arrival.sent:
             self._context.metrics.began(run.kind, run.queue, run.now - arrival.sent)
         lease = Lease(run.call_id, run.epoch, run.rid, run.provider.name, run.provider.model, renewed=at)
         return await self._hold(run, lease)
 
-    async def _begin(self, arrival: Arrival) -> tuple[float, Reply]:
+    async def _begin(self, arrival: Arrival, trace: str) -> tuple[float, Reply]:
         at = time.monotonic()
         return at, await self._context.ledger.begin(
             arrival.call_id,
@@ -94,6 +107,7 @@ class Work:
             task=arrival.task,
             degraded=KINDS[arrival.kind].degraded is not None,
             money=money_of(arrival.kind, arrival.provider, self._context.settings),
+            trace=trace,
         )
 
     async def _hold(self, run: Run, lease: Lease) -> End:
@@ -118,6 +132,7 @@ class Work:
             failed: Answer | Failed = Failed("policy", "the call's options shut this provider out", {"verdict": "none"})
         else:
             failed = await Attempting(self._context, run, lease).go()
+        traced.attempted(run, "answered" if isinstance(failed, Answer) else failed.what)
         # From here on the call's end is our own doing: a renewal that sees it must not stop us. The lease is renewed
         # all the same, for the ledger may be out of reach for longer than it lasts.
         lease.on_gone = lambda: None
@@ -157,6 +172,7 @@ class Work:
             queued_ms=run.queued_ms(),
             total_ms=run.total_ms(),
         )
+        told = {"ms": answer.ms, "first_ms": answer.first_ms, "slow": answer.slow or None}
         reply = await self._context.insist(
             lambda: self._context.ledger.finish(
                 run.call_id,
@@ -165,7 +181,7 @@ class Work:
                 st=DONE,
                 outcome=outcome.model_dump_json(),
                 attempt=attempt,
-                report=run.report("ok", ms=answer.ms, slow=answer.slow or None) if answer.asked else run.report(),
+                report=run.report("ok", **told) if answer.asked else run.report(),
                 provider=run.provider.name,
                 primary=primary.name,
                 primary_model=primary.model,

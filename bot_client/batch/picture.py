@@ -9,8 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bot_client.cli.words import count, printable, span
 from understudy.money import dollars
+from understudy.words import count, printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from bot_client.batch.figures import PER_DECADE, Figures
 from bot_client.batch.verdict_lines import ERROR
-from bot_client.cli.words import printable, span
+from understudy.words import printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from bot_client.batch.figures import Figures, figures_of
 from bot_client.batch.verdict_lines import rows_of
-from bot_client.cli.words import printable, span
 from understudy.errors import InvalidRequest
 from understudy.money import dollars
+from understudy.words import printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

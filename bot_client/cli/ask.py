@@ -9,9 +9,9 @@ import click
 
 from bot_client.cli.options import TextCommand, call_options, text_in, text_of
 from bot_client.cli.output import document, is_json, line, note
-from bot_client.cli.words import count, span
 from bot_client.client import Understudy
 from understudy.errors import InvalidRequest
+from understudy.words import count, span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

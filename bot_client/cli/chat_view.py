@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from bot_client.cli.output import complain, note
-from bot_client.cli.words import printable, words
 from bot_client.events import Delta, Done, Restarted, Started, ToolCalled, ToolReturned
 from understudy.errors import CallError
+from understudy.words import printable, words
 
 if TYPE_CHECKING:
     from bot_client.cli.exits import Exit

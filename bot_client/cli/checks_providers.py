@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot_client.cli.check import Check
 from bot_client.cli.patience import in_time
-from bot_client.cli.words import printable
+from understudy.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from bot_client.cli.check import Check
 from bot_client.cli.checks_workers import worker_checks
 from bot_client.cli.installation import redis_fault
-from bot_client.cli.words import span
 from understudy.redis_client import redis_from
 from understudy.urls import mask_url
+from understudy.words import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

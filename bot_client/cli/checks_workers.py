@@ -9,10 +9,10 @@ from redis.exceptions import RedisError
 
 from bot_client.cli.check import Check
 from bot_client.cli.installation import redis_fault
-from bot_client.cli.words import count, span, words
 from understudy import __version__
 from understudy.state.health import OPEN, Health, Snapshot
 from understudy.state.keys import TICK_MS, Keys
+from understudy.words import count, span, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

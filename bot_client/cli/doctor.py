@@ -18,13 +18,13 @@ from bot_client.cli.exits import Exit
 from bot_client.cli.options import json_option
 from bot_client.cli.output import document, is_json
 from bot_client.cli.terminal import console
-from bot_client.cli.words import printable
 from understudy import __version__
 from understudy.errors import SettingsError
 from understudy.pricing import unpriced
 from understudy.providers import absent, providers_from
 from understudy.settings import load_settings
 from understudy.urls import mask_url
+from understudy.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

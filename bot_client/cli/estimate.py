@@ -10,7 +10,6 @@ from rich.text import Text
 
 from bot_client.batch.lines import Lines
 from bot_client.batch.reading import LINE, Rejected, Shape, format_of, read_rows
-from bot_client.cli.words import count, words
 from understudy.contracts import KINDS
 from understudy.contracts.moderation import DEFAULT_RULES
 from understudy.errors import InvalidRequest
@@ -20,6 +19,7 @@ from understudy.pricing import price_of
 from understudy.providers import providers_from
 from understudy.settings import BUILT_IN
 from understudy.settings_money import Budgets
+from understudy.words import count, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,6 @@ from bot_client.cli.exits import Exit
 from bot_client.cli.options import json_option, text_in
 from bot_client.cli.output import document, is_json, note
 from bot_client.cli.terminal import console
-from bot_client.cli.words import count
 from bot_client.client import Understudy
 from bot_client.policy import known_provider
 from understudy.contracts.call import Reason
@@ -36,6 +35,7 @@ from understudy.money import MICRO, dollars
 from understudy.pricing import price_of
 from understudy.providers import providers_from
 from understudy.settings import load_settings
+from understudy.words import count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

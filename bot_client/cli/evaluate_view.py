@@ -11,8 +11,8 @@ from rich.text import Text
 
 from bot_client.batch.judgement import SAID
 from bot_client.batch.picture import counted
-from bot_client.cli.words import count, printable
 from understudy.money import dollars
+from understudy.words import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

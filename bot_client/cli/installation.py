@@ -1,4 +1,4 @@
-"""The installation that the settings point to: its Redis, its ledger, its controls."""
+"""The installation that the settings point to: its Redis, its ledger, and what operators do with it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from understudy.errors import Unavailable
 from understudy.providers import Provider, providers_from
 from understudy.redis_client import redis_from
 from understudy.settings import Settings, load_settings
-from understudy.state.controls import Controls
 from understudy.state.health import Health
 from understudy.state.keys import Keys
 from understudy.state.ledger import Ledger
+from understudy.state.operations import Operations
 from understudy.urls import mask_url
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Installation:
     keys: Keys
     ledger: Ledger
     health: Health
-    controls: Controls
+    operations: Operations
 
 
 @asynccontextmanager
@@ -52,15 +52,20 @@ async def installed() -> AsyncIterator[Installation]:
     refusal = ""
     try:
         ledger = Ledger(redis, keys, inbox_maxlen=settings.understudy_inbox_maxlen)
-        yield Installation(
-            settings, providers, redis, keys, ledger, Health(redis, keys, providers), Controls(redis, keys)
-        )
+        operations = Operations(redis, keys, providers, settings)
+        yield Installation(settings, providers, redis, keys, ledger, Health(redis, keys, providers), operations)
     except RedisError as error:
         refusal = f"Redis at {mask_url(settings.redis_url)} {redis_fault(error)}."
     finally:
         await redis.aclose()
     if refusal:
         raise Unavailable(refusal)
+
+
+async def redis_now(here: Installation) -> int:
+    """The time by which all records are kept, in milliseconds."""
+    seconds, micros = await here.redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def redis_fault(error: RedisError) -> str:

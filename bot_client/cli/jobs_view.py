@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 
 from bot_client.batch.picture import ANSWERS, counted
-from bot_client.cli.words import printable, span
 from understudy.money import dollars
+from understudy.words import printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot_client.cli.words import printable
+from understudy.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

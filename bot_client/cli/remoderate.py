@@ -25,12 +25,12 @@ from bot_client.cli.exits import Exit
 from bot_client.cli.options import SPENDS, json_option, seconds_of, text_in
 from bot_client.cli.output import is_json
 from bot_client.cli.terminal import console
-from bot_client.cli.words import span
 from bot_client.client import Understudy
 from understudy.contracts.call import Spend
 from understudy.errors import InvalidRequest
 from understudy.money import dollars
 from understudy.settings import load_settings
+from understudy.words import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

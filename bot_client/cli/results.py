@@ -16,7 +16,7 @@ from bot_client.batch.report import write_report
 from bot_client.cli.options import json_option
 from bot_client.cli.output import document, is_json, line
 from bot_client.cli.terminal import console
-from bot_client.cli.words import count, printable
+from understudy.words import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

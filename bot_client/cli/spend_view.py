@@ -13,8 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bot_client.cli.words import count, printable, words
 from understudy.money import MICRO, dollars
+from understudy.words import count, printable, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,6 +16,7 @@ from bot_client.cli.status_view import status_of, view
 from bot_client.cli.terminal import console
 from understudy.errors import Unavailable
 from understudy.providers import absent
+from understudy.state.stats import Stats
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,7 +44,8 @@ def status(*, watch: bool) -> None:
 async def _read() -> dict[str, Any]:
 
     async with installed() as here:
-        return status_of(here.providers, await here.health.snapshot(), absent(here.settings))
+        quarter = await Stats(here.redis, here.keys).last_quarter(here.providers)
+        return status_of(here.providers, await here.health.snapshot(), absent(here.settings), quarter)
 
 
 async def _watch() -> None:

@@ -9,24 +9,32 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bot_client.cli.words import count, printable, span, words
 from understudy.state.health import HALF_OPEN, OPEN, Breaker, Snapshot
+from understudy.words import count, printable, span, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from understudy.providers import Provider
+    from understudy.state.stats import ProviderStats
 
 _STYLES = {"closed": "green", "open": "red", "half_open": "yellow"}
 
 
-def status_of(providers: Sequence[Provider], seen: Snapshot, absent: Sequence[str] = ()) -> dict[str, Any]:
+def status_of(
+    providers: Sequence[Provider],
+    seen: Snapshot,
+    absent: Sequence[str] = (),
+    quarter: Mapping[str, ProviderStats] | None = None,
+) -> dict[str, Any]:
     """What `status --json` prints; all times are milliseconds from now or until now."""
     forced = seen.forced
     queues = [(p, name) for p in providers for name in (p.queue, p.batch_queue)]
     return {
         "now": seen.now,
-        "providers": [_provider(provider, seen) for provider in providers],
+        "providers": [
+            _provider(provider, seen) | _quarter((quarter or {}).get(provider.name)) for provider in providers
+        ],
         "queues": [_queue(provider, name, seen) for provider, name in queues],
         "workers": [
             {"id": str(w["id"]), "queues": str(w["queues"]).split(","), "concurrency": int(w["concurrency"])}
@@ -58,6 +66,14 @@ def _provider(provider: Provider, seen: Snapshot) -> dict[str, Any]:
     }
 
 
+def _quarter(stats: ProviderStats | None) -> dict[str, Any]:
+    """A provider's last 15 minutes; None where they were not read."""
+    if stats is None:
+        return {"quarter": None}
+    names = ("answered", "failed", "share", "success", "p50_ms", "p95_ms", "first_token_p50_ms", "first_token_p95_ms")
+    return {"quarter": {name: getattr(stats, name) for name in names}}
+
+
 def _next_try_ms(breaker: Breaker, now: int) -> int | None:
     """How long live calls still pass it by; None where they do not."""
     return max(0, breaker.until - now) if breaker.state == OPEN else None
@@ -81,6 +97,9 @@ def _queue(provider: Provider, name: str, seen: Snapshot) -> dict[str, Any]:
 def view(status: Mapping[str, Any]) -> RenderableType:
     """The document for people."""
     parts: list[RenderableType] = [_providers(status["providers"]), Text(), _queues(status["queues"]), Text()]
+    quarters = [(row["name"], row["quarter"]) for row in status["providers"] if row["quarter"]]
+    if any(quarter["answered"] or quarter["failed"] for _, quarter in quarters):
+        parts += [_quarters(quarters), Text()]
     parts += [Text(line, style=style) for line, style in _lines(status)]
     return Group(*parts)
 
@@ -122,6 +141,20 @@ def _queues(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['concurrency']:,}" if row["concurrency"] else "-",
             paused,
             style="bold red" if not row["workers"] else "",
+        )
+    return table
+
+
+def _quarters(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+    table = _table("Last 15 min", "Answered", "Failed", "Share", "Success", "Median", "95 %", "First token", "95 %")
+    for name, quarter in rows:
+        times = ("p50_ms", "p95_ms", "first_token_p50_ms", "first_token_p95_ms")
+        table.add_row(
+            name,
+            f"{quarter['answered']:,}",
+            f"{quarter['failed']:,}",
+            *("-" if quarter[part] is None else f"{100 * quarter[part]:.0f} %" for part in ("share", "success")),
+            *("-" if quarter[part] is None else span(quarter[part]) for part in times),
         )
     return table
 

@@ -10,18 +10,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bot_client.cli.reasons import reason_of
-from bot_client.cli.words import count, printable, span, standing, words
-from understudy.moves import policy_of
-from understudy.routing import choose
-from understudy.state.record import QUEUED, RUNNING, STATES, Record
+from understudy.state.record import RUNNING, STATES, Record
+from understudy.waiting import Standing, reason_of, standings_of
+from understudy.words import count, printable, span, standing, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from understudy.contracts.call import Attempt
     from understudy.providers import Provider
-    from understudy.routing import Policy
     from understudy.state.health import Snapshot
 
 
@@ -44,8 +41,7 @@ def why_of(record: Record, providers: Sequence[Provider], seen: Snapshot, place:
     """What `why --json` prints: nothing that a user wrote, no answer; times are milliseconds from or until now."""
     now, ended = seen.now, record.has_ended
     is_running = record.state == RUNNING
-    policy = policy_of(record, providers)
-    others = [] if ended else [_provider(record, policy, provider, seen) for provider in providers]
+    others = [_provider(each) for each in standings_of(record, providers, seen)]
     return {
         "call_id": record.id,
         "kind": record.kind,
@@ -78,21 +74,8 @@ def _attempts(record: Record) -> Sequence[Attempt]:
     return record.parsed_outcome().attempts or record.attempts if record.has_ended else record.attempts
 
 
-def _provider(record: Record, policy: Policy, provider: Provider, seen: Snapshot) -> dict[str, Any]:
-    """How one provider stands to the call: the routing's own word, asked for it alone."""
-    here = provider.name == record.provider and record.state in (QUEUED, RUNNING)
-    choice = choose(
-        [provider],
-        seen,
-        policy,
-        deadline_ms=record.deadline,
-        tried=record.tried,
-        not_before=record.not_before,
-        queued_at=record.provider if record.state == QUEUED else None,
-    )
-    word = choice.passed_over.get(provider.name, "free")
-    again = max(choice.earliest_ms or 0, record.not_before.get(provider.name, 0)) - seen.now
-    return {"name": provider.name, "here": here, "standing": word, "again_ms": again if again > 0 else None}
+def _provider(each: Standing) -> dict[str, Any]:
+    return {"name": each.name, "here": each.here, "standing": each.word, "again_ms": each.again_ms}
 
 
 def _outcome(record: Record) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from understudy.contracts.ids import call_id_for, new_call_id
 from understudy.contracts.kind import request_hash
 from understudy.errors import InvalidRequest, Unavailable
 from understudy.providers import Provider
-from understudy.state.controls import MAX_FORCED_S
 from understudy.state.conversation import Limits
+from understudy.state.operations import MAX_S
 from understudy.state.spend import span_of
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class FakeUnderstudy(Client, Script):
         check_note("why", why)
         check_note("who", who)
         seconds = 1800.0 if for_s is None else for_s
-        if not 1 <= seconds <= MAX_FORCED_S:
-            raise InvalidRequest(f"force: for_s is {seconds:g}; 1 to {MAX_FORCED_S} seconds are allowed.")
+        if not 1 <= seconds <= MAX_S:
+            raise InvalidRequest(f"force: for_s is {seconds:g}; 1 to {MAX_S} seconds are allowed.")
         await self.unforce()
         self.set_provider(name, forced=Forced(name, who, why, int(seconds * 1000)))
 

@@ -98,6 +98,19 @@ async def test_a_dead_workers_reservation_stays_charged_and_stands_in_its_attemp
     assert await charged(drive) == MOST + 50 == sum(record.charges.values())
 
 
+async def test_attempts_of_a_call_that_is_opened_anew_cost_what_they_cost_alone(redis: Redis) -> None:
+    drive = await driven(redis)
+    first = await run_paid(drive)
+    await drive.finish(first, st="F", reason="rejected", report=report(drive, first, 42))
+    await run_paid(drive, token="anew")
+    await drive.later(10_500)
+    await drive.finish(await begun(drive))
+    record = await drive.ledger.record("c1")
+    assert record is not None
+    assert [(attempt.what, attempt.cost_microusd) for attempt in record.attempts] == [("worker_lost", MOST)]
+    assert await charged(drive) == 42 + 2 * MOST
+
+
 async def test_operations_repeated_after_lost_replies_reserve_and_refund_once(redis: Redis) -> None:
     drive = await driven(redis)
     sent = (await opened(drive)).number("sent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.model.ledger_state import IDLE, NAMES, NEW, PAID, RESERVE, TERMINAL, Tables
+from tests.model.ledger_state import DONE, IDLE, NAMES, NEW, PAID, RESERVE, TERMINAL, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,11 @@ class BeginSteps(Tables):
             s = s._replace(recs=self.put(s.recs, c, r))
         if r.st in TERMINAL:
             if r.plain and not r.told and self.on["replay"]:
-                yield f"{name}: begin replays the outcome", "step", self.w(s, i, w._replace(ph="s"))
+                yield (
+                    f"{name}: begin replays the outcome",
+                    "step",
+                    self.w(s, i, w._replace(ph="s", to=DONE if r.st == "D" else 0)),
+                )
             else:
                 yield drop(s, f"ended {r.st}")
             return

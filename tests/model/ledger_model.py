@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.model.ledger_broker import BrokerSteps
 from tests.model.ledger_client import ClientSteps
+from tests.model.ledger_operator import OperatorSteps
 from tests.model.ledger_reconciler import ReconcilerSteps
 from tests.model.ledger_state import FREE, IDLE, TERMINAL, Ghost, Msg, S
 from tests.model.ledger_worker import WorkerSteps
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tests.model.ledger_state import Edge
 
 
-class World(ClientSteps, WorkerSteps, ReconcilerSteps, BrokerSteps):
+class World(ClientSteps, WorkerSteps, ReconcilerSteps, OperatorSteps, BrokerSteps):
     """The whole, with what must never be and what a good end is."""
 
     def initial(self) -> S:
@@ -74,7 +75,7 @@ class World(ClientSteps, WorkerSteps, ReconcilerSteps, BrokerSteps):
             return bool(g.stored and (g.chain or (r and r.st != "D")))
         ended = r is not None and r.st in TERMINAL
         if s.cl[c][0] == "g":
-            return True
+            return bool(not s.hurt & 8 or ended or r is None)  # what an operator ran again comes to an end, too
         return bool(s.cl[c][0] == "x" and (ended or r is None))
 
     def good(self, s: S) -> bool:
@@ -94,6 +95,7 @@ class World(ClientSteps, WorkerSteps, ReconcilerSteps, BrokerSteps):
         for c in range(self.ncalls):
             yield from self.client(s, c)
             yield from self.passing(s, c)
+            yield from self.operator(s, c)
         for i in range(len(self.provs)):
             if i and self.provs[i] == self.provs[i - 1] and s.wk[i] == s.wk[i - 1]:
                 continue

@@ -130,7 +130,7 @@ class ReconcilerSteps(Tables):
             )
         elif why == "tell":
             n = s.clock
-            s2 = s._replace(clock=n + 1)
+            s2 = self.rec(s._replace(clock=n + 1), c, sents=self.put(r.sents, r.prov, n))
             yield (
                 f"reconciler: Celery was not told of call {c}, sends it once more",
                 "step",

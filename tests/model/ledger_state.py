@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FREE, PAID, NONE = 0, 1, -1
 RESERVE, COST = 2, 1
+DONE = 1
 TERMINAL = "DFX"
 NAMES = ("ollama worker", "openai worker")
 
@@ -25,6 +26,7 @@ Rec = namedtuple(
 NEW = Rec("Q", 0, 0, 1, FREE, 0, 0, (0, 0), 0, 0, 0, 0, 0, (), (), 0, 0, 0, 0, 0)
 # A worker. Its phase: - idle, g got a message, b begun, r request out, a answered, f failed, u unknown, d denied,
 # h must publish a hop, e must send the inbox event (naive), s must tell Celery, p (naive) hop to write.
+# What it tells Celery stands in `to`.
 Wk = namedtuple("Wk", "ph c msg epoch begun rid again tok turn to sent")
 IDLE = Wk("-", -1, None, 0, 0, 0, 0, 0, 0, 0, 0)
 Msg = namedtuple("Msg", "c sent plain canvas reordered", defaults=(0,))
@@ -38,7 +40,7 @@ Edge = tuple[str, str, S]
 
 FAULTS = (
     *("crash", "lose", "dup", "pause", "fail", "cut", "deny", "cancel", "deadline", "trim", "replylost", "slow"),
-    *("clientcrash", "rollback", "fsync", "eager"),
+    *("clientcrash", "rollback", "fsync", "eager", "rerun"),
 )
 """Each mix of faults says how many of each may happen."""
 
@@ -64,6 +66,9 @@ RULES = {
     "reconciler": "calls that are due are re-driven",
     "denied_is_parked": "a begin that is denied parks the call in the same script",
     "late_commit": "a commit whose epoch nobody followed is accepted although the lease ran out",
+    "rerun_epoch": "a call that is run again takes a new epoch, so that no answer of its earlier run ends it",
+    "rerun_reuses": "a call that is run again remembers which queue still holds a message of it",
+    "rerun_told": "a call is not run again before Celery was told of its end",
 }
 
 

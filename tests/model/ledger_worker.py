@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.model.ledger_begin import BeginSteps
-from tests.model.ledger_state import COST, FAULTS, FREE, IDLE, NAMES, PAID, RESERVE, TERMINAL, Msg
+from tests.model.ledger_state import COST, DONE, FAULTS, FREE, IDLE, NAMES, PAID, RESERVE, TERMINAL, Msg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,14 +89,14 @@ class WorkerSteps(BeginSteps):
             yield (
                 f"{name}: finish, {'accepted' if accepted else 'refused'}",
                 "step",
-                (go(s2, ph=nxt) if nxt else drop(s2)),
+                (go(s2, ph=nxt, to=DONE) if nxt else drop(s2)),
             )
             if s3 := self.take(s2, "replylost"):
                 yield f"{name}: finish applied, reply lost, will repeat", "fault", go(s3, ph="A")
         elif w.ph == "A":
             s2 = self.settle(s, c, w.rid, COST if p == PAID else 0)
             ended = r is not None and r.st == "D" and r.out == w.begun
-            yield f"{name}: finish repeated", "step", (go(s2, ph="s") if ended and w.msg.plain else drop(s2))
+            yield f"{name}: finish repeated", "step", (go(s2, ph="s", to=DONE) if ended and w.msg.plain else drop(s2))
         elif w.ph == "e":
             yield f"{name}: sends inbox event", "step", drop(s._replace(inbox=self.put(s.inbox, c, "D")))
         elif w.ph in "fu":
@@ -125,9 +125,9 @@ class WorkerSteps(BeginSteps):
                 )
             yield f"{name}: writes hop to ledger (after publishing)", "step", drop(s2)
         elif w.ph == "s":
-            chain = 1 if w.msg.canvas and r and r.st == "D" else 0
+            chain = 1 if w.msg.canvas and r and w.to == DONE else 0
             s2 = self.ghost(s, c, stored=1 - s.g[c].stored, chain=chain if not s.g[c].chain else 0)
-            if r:
+            if r and r.st in TERMINAL:
                 s2 = self.rec(s2, c, told=1)
             yield f"{name}: Celery stores the result of call {c}, message acked", "step", drop(s2)
 

@@ -29,6 +29,11 @@ FULL: dict[str, dict[str, Any]] = {
     "2 calls, backlog": dict(workers=W2, calls=2, budget=dict(slow=2, fail=1)),
     "2 calls, crash+loss": dict(workers=W2, calls=2, budget=dict(crash=1, lose=1)),
     "2 calls, dup+pause": dict(workers=W2, calls=2, budget=dict(dup=1, pause=1)),
+    "run again after failures": dict(workers=W2, budget=dict(fail=3, rerun=1, lose=1)),
+    "run again after a cancel": dict(workers=W4, budget=dict(cancel=1, rerun=1, pause=1)),
+    "run again, two reconcilers": dict(workers=W2, recs=2, budget=dict(cancel=1, deadline=1, rerun=1, crash=1)),
+    "run again twice, denied": dict(workers=W2, budget=dict(cancel=1, deny=2, fail=1, rerun=2)),
+    "plain, run again": dict(workers=W2, plain=(0,), budget=dict(fail=2, deadline=1, rerun=1, crash=1)),
     "2 calls, 1 unit of budget": dict(workers=W2, calls=2, budget=dict(fail=2), limit=2),
 }
 NAIVE: dict[str, dict[str, Any]] = {
@@ -53,6 +58,9 @@ NAIVE: dict[str, dict[str, Any]] = {
     "reconciler": dict(workers=W2, budget=dict(lose=1)),
     "denied_is_parked": dict(workers=W4, budget=dict(fail=2, cut=1, crash=1), limit=4),
     "late_commit": dict(workers=W4, budget=dict(pause=1)),
+    "rerun_epoch": dict(workers=W2, budget=dict(cancel=1, rerun=1)),
+    "rerun_reuses": dict(workers=W2, budget=dict(cancel=1, rerun=1)),
+    "rerun_told": dict(workers=W2, plain=(0,), budget=dict(fail=1, deadline=1, rerun=1, crash=1)),
 }
 
 # Those with more than 40,000 states: seconds to minutes each.
@@ -62,6 +70,8 @@ LARGE = (
     "two reconcilers",
     "plain Celery caller",
     "everything once",
+    "run again, two reconcilers",
+    "plain, run again",
     "2 calls, backlog",
     "2 calls, crash+loss",
 )

@@ -25,9 +25,9 @@ def deep(depth: int, concurrency: int = 4) -> Queue:
     return Queue(depth=depth, concurrency=concurrency)
 
 
-def paused(ms: int) -> Queue:
+def paused(ms: int, why: str = "rate_limited_until") -> Queue:
     """A queue that rests, as after a rate limit."""
-    return Queue(concurrency=4, paused_ms=ms, paused_why="rate_limited_until")
+    return Queue(concurrency=4, paused_ms=ms, paused_why=why)
 
 
 def out(ms: int, why: str = "refused", floor_ms: int = 0) -> Breaker:

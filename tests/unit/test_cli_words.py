@@ -6,7 +6,6 @@ import pytest
 
 from bot_client.cli.exits import MEANINGS, Exit, exit_of, exit_table
 from bot_client.cli.options import SPENDS, seconds_of
-from bot_client.cli.words import WORDS, printable, span, standing, words
 from understudy.contracts.call import Reason, Spend
 from understudy.errors import (
     AllProvidersFailed,
@@ -21,6 +20,7 @@ from understudy.errors import (
     UnknownCall,
     VersionMismatch,
 )
+from understudy.words import WORDS, printable, span, standing, words
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ class Attempt(BaseModel):
     what: str
     """`answered`, a row of the failure table, `worker_lost`, `waited` or `handed_back`."""
     detail: str = ""
+    at_ms: int = 0
+    """When it began, in Redis milliseconds; 0 where that is not known."""
     ms: int = 0
     requests: int = 0
     """How many requests were sent to the provider within this attempt."""

@@ -22,6 +22,8 @@ class NewCall:
     inbox: str | None = None
     deadline_ms: int | None = None
     deadline: int | None = None
+    trace: str | None = None
+    """The call's `traceparent`, where it is traced."""
     v: int = FORMAT_VERSION
 
 

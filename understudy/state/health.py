@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("", ".batch")
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"
+RATE_LIMITS = frozenset({"rate_limited", "rate_limited_until"})
+"""Rows of the failure table that pause a queue; every other reason of a pause is an operator's own."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Queue:
     """The sum of its live workers'; 0 means that nobody consumes it."""
     paused_ms: int = 0
     paused_why: str = ""
+
+    @property
+    def paused_by_hand(self) -> bool:
+        """Whether an operator paused it, and so may resume it at any moment."""
+        return self.paused_ms > 0 and self.paused_why not in RATE_LIMITS
 
 
 @dataclass(frozen=True)

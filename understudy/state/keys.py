@@ -27,6 +27,17 @@ INBOX_MS = 3_600_000
 JOB_TTL_MS = 30 * DAY_MS
 """How long a batch job is shown after its last beat."""
 
+MINUTE_MS = 60_000
+STAT_MS = 20 * MINUTE_MS
+"""How long a minute's counts of the providers are kept: what is shown is the last quarter of an hour."""
+
+ENDED_MS = DAY_MS
+"""How long a call that failed is listed by its cause; its record lives at least as long."""
+
+FALLBACKS_MS = 7 * DAY_MS
+AUDIT_MS = 400 * DAY_MS
+"""How long what operators did is kept after their last action."""
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -140,3 +151,23 @@ class Keys:
         `alerts:said`, a string, is the latest one that a worker's log has; `alerted:<hour>`, 2 h, that an hour has one.
         """
         return f"{self.prefix}alerts"
+
+    def stat(self, minute: int) -> str:
+        """Hash, 20 min: what each provider answered and failed in a minute, and how long it took, in buckets."""
+        return f"{self.prefix}stat:{minute}"
+
+    def fallbacks(self) -> str:
+        """Stream, 7 days from its last entry: calls that moved from one provider to another."""
+        return f"{self.prefix}fallbacks"
+
+    def ended(self, reason: str) -> str:
+        """Sorted set, 1 day, call id → when it failed for this reason; a row goes when the call runs again."""
+        return f"{self.prefix}ended:{reason}"
+
+    def causes(self) -> str:
+        """Set, 1 day: the reasons for which calls failed."""
+        return f"{self.prefix}ended"
+
+    def audit(self) -> str:
+        """Stream, 400 days from its last entry: what operators did, who and why."""
+        return f"{self.prefix}audit"

@@ -61,6 +61,7 @@ class Ledger:
         task: str | None = None,
         degraded: bool = False,
         money: Money | None = None,
+        trace: str | None = None,
     ) -> Reply:
         """Ask to work on a call: ``run``, ``denied(epoch, turn)``, ``replay`` or ``drop(why)``.
 
@@ -81,6 +82,7 @@ class Ledger:
             task=task,
             degraded=degraded or None,
             money=money.fields() if money else None,
+            trace=trace or None,
         )
 
     async def renew(self, leases: Sequence[tuple[str, int, str, str, str]]) -> list[str]:

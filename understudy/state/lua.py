@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from understudy.state.keys import Keys
 
-_LIBRARY = ("clock", "call", "money", "breaker", "job", "conversation")
+_LIBRARY = ("clock", "shown", "call", "money", "breaker", "job", "conversation")
 
 
 @cache

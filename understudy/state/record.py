@@ -44,6 +44,10 @@ class Record:
     left: frozenset[str] = frozenset()
     not_before: Mapping[str, int] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+    earlier: tuple[Attempt, ...] = ()
+    """The attempts of runs before this one: the call failed then, and an operator had it run again."""
+    runs: int = 0
+    """How often an operator did."""
     crashes: int = 0
     requests: int = 0
     base: int = 0
@@ -65,6 +69,10 @@ class Record:
     worker: str = ""
     steps: tuple[str, ...] = ()
     """What its tools have done so far; see `understudy.state.transcript`."""
+    denied_why: str = ""
+    """Why a provider was denied to it last: `paused`, `budget`, or why its breaker is open."""
+    trace: str = ""
+    """Its `traceparent`, where it is traced."""
     short: str = ""
     """The budget that last denied it a paid provider."""
     charges: Mapping[str, int] = field(default_factory=dict)
@@ -114,6 +122,8 @@ class Record:
             left=frozenset(raw.get("left", "").split()),
             not_before={name[3:]: int(float(value)) for name, value in raw.items() if name.startswith("nb:")},
             attempts=read_attempts(raw.get("attempts", "")),
+            earlier=read_attempts(raw.get("earlier", "")),
+            runs=number("runs"),
             crashes=number("crashes"),
             requests=number("requests"),
             base=number("base"),
@@ -131,6 +141,8 @@ class Record:
             reason=raw.get("reason", ""),
             outcome=raw.get("outcome", ""),
             worker=raw.get("worker", ""),
+            denied_why=raw.get("denied_why", ""),
+            trace=raw.get("trace", ""),
             short=raw.get("short", ""),
             charges={
                 name.partition(":")[2]: int(float(value.split()[0]))

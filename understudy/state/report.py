@@ -20,6 +20,8 @@ class Report:
     verdict: str
     kind: str
     ms: int | None = None
+    first_ms: int | None = None
+    """Until its answer began."""
     slow: bool | None = None
     why: str | None = None
     jitter: float | None = None

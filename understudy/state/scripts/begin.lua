@@ -1,7 +1,8 @@
 -- begin: a worker has taken a message and asks whether it may work on the call.
 -- args: id provider model queue sent token worker; adopt (a plain caller's message): kind v request rhash deadline_ms
 -- opts canvas; task (Celery's id of a message whose call has a key); degraded (its kind has an answer for a call that
--- nobody answers in time); money (of a paid provider: what the request can cost, see `most`, and the budgets)
+-- nobody answers in time); money (of a paid provider: what the request can cost, see `most`, and the budgets); trace
+-- (the traceparent of the message, or of whoever asks)
 
 -- How long at least a call that was denied does not ask the provider again. Not for the whole cooldown or pause: either may
 -- end earlier, and whoever moves the call on sees both.
@@ -64,12 +65,12 @@ if a.task then
 end
 if not c or (joins and (c.st == 'F' or c.st == 'X')) then
   if not a.adopt then return { 'drop', 'why', 'missing' } end
-  local epoch = next_epoch(c or {})
+  local epoch, asked = next_epoch(c or {}), c and int(c.requests) or 0
   c = cleared(a.id, c)
   set_call(a.id, c, {
     v = a.adopt.v, st = 'Q', kind = a.adopt.kind, request = a.adopt.request, rhash = a.adopt.rhash,
     deadline = now + a.adopt.deadline_ms, created = now, opts = a.adopt.opts, epoch = epoch, turn = 1,
-    sent = 0, crashes = 0, requests = 0, rounds = 0, inboxes = '', prov = a.provider, queue = a.queue,
+    sent = 0, crashes = 0, requests = asked, turn_base = asked, rounds = 0, inboxes = '', prov = a.provider, queue = a.queue,
   })
   -- a call with a key belongs to no one task: each of those that share it waits for it
   if a.task then joins = true else set_call(a.id, c, { plain = 1, canvas = a.adopt.canvas }) end
@@ -82,6 +83,8 @@ if joins then
   if c.st == 'D' then redis.call('ZADD', P .. 'due', 'LT', now + 10000, a.id) end
 end
 if has_ended(c) then return over() end
+-- a call that was opened without a trace goes on with that of the first who works on it
+if a.trace and not c.trace then set_call(a.id, c, { trace = a.trace }) end
 if now >= int(c.deadline) then
   if a.degraded then
     -- its kind has an answer for this end, which a reconciler gives
@@ -97,7 +100,8 @@ if c.st == 'R' then
   if is_quiet() then return { 'drop', 'why', 'quiet' } end
   set_call(a.id, c, { crashes = int(c.crashes) + 1 })
   add_attempt(a.id, c, cjson.encode({
-    provider = c.prov, model = a.model, what = 'worker_lost', ms = now - int(c.begun), requests = int(c.requests) - int(c.base),
+    provider = c.prov, model = a.model, what = 'worker_lost', at_ms = int(c.begun), ms = now - int(c.begun),
+    requests = int(c.requests) - int(c.base),
     cost_microusd = charged(c, int(c.base)),
   }))
   if int(c.crashes) >= MAX_CRASHES then return ended('quarantined') end
@@ -117,7 +121,7 @@ if short then
     ['nb:' .. a.provider] = is_row and now + SHORT_MS or math.max(int(c.deadline), now) + GRACE_MS })
   if not is_row then
     add_attempt(a.id, c, cjson.encode({
-      provider = a.provider, model = a.model, what = 'budget',
+      provider = a.provider, model = a.model, what = 'budget', at_ms = now,
       detail = 'the budget of the ' .. short .. ' has no room for it',
     }))
   end
@@ -138,7 +142,7 @@ leave_queue(a.id, c)
 set_call(a.id, c, {
   st = 'R', epoch = epoch, lease = now + LEASE_MS, token = a.token, rid = rid, requests = requests, base = requests - 1,
   gen = take_permit(b, a.id .. ':' .. rid), worker = a.worker, begun = now, first = int(c.first) > 0 and c.first or now,
-  rids = (c.rids or '') .. rid .. ' ',
+  rids = (c.rids or '') .. rid .. ' ', denied_why = '',
 })
 reserve(a.id, c, rid, a.money)
 look_at_running(a.id, c, now + LEASE_MS)

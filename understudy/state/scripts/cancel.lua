@@ -1,6 +1,6 @@
 -- cancel: a client's takes its inbox away and ends the call when nobody is left who waits; an operator's always ends it.
 -- Celery's revoke of a task is an operator's of its call; where the call has a key, only of what that task waits for.
--- args: id inbox | id operator | id task (`id` is then the task's)
+-- args: id inbox | id operator audit | id task (`id` is then the task's)
 local shared = a.task and redis.call('GET', task_key(a.id))
 local id = shared or a.id
 local c = load_call(id)
@@ -28,7 +28,10 @@ elseif not a.operator and not a.task then
   end
 end
 local parked = c.st == 'P'
+-- Celery's workers drop what comes for this task from now on: it cannot be run again
+if a.task and not shared then set_call(id, c, { by_celery = 1 }) end
 end_call(id, c, 'X', 'cancelled')
 -- of a plain call Celery hears from its owner, or from the worker that takes its message; parked, it has neither
 if parked then tell_soon(id, c) end
+audit(a.audit)
 return { 'X' }

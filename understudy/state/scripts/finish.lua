@@ -12,7 +12,12 @@ if int(c.epoch) ~= a.epoch then return { 'refused', 'why', 'epoch' } end
 add_attempt(a.id, c, a.attempt)
 set_call(a.id, c, { finished_by = a.token })
 end_call(a.id, c, a.st, a.reason, a.outcome)
-if a.st == 'D' and a.provider then count_answered(a.paid) end
+if a.st == 'D' and a.provider then
+  count_answered(a.paid)
+  stat_answered(a.provider, a.report)
+elseif a.st == 'F' then
+  stat_failed(a.report)
+end
 -- which fallback worked while the primary is out; success never renews it
 if a.st == 'D' and a.primary and a.primary ~= a.provider then
   if load_breaker(a.primary, a.primary_model).state ~= 'closed' then

@@ -8,7 +8,8 @@ if not c then return { 'refused', 'why', 'missing' } end
 local mine = a.token .. '@' .. string.format('%.0f', a.turn)
 if c.hopped == mine then
   if c.hop_reply == 'publish' and not has_ended(c) then
-    return { 'publish', 'queue', c.queue, 'sent', c.sent, 'canvas', c.canvas or '', 'kind', c.kind }
+    return { 'publish', 'queue', c.queue, 'sent', c.sent, 'canvas', c.canvas or '', 'kind', c.kind,
+      'trace', c.trace or '' }
   end
   return { c.hop_reply }
 end
@@ -49,6 +50,7 @@ if a.resend then
 end
 
 if attempt then add_attempt(a.id, c, attempt) end
+stat_failed(a.report)
 if a.tried then set_call(a.id, c, { tried = (c.tried or '') .. a.tried .. ' ' }) end
 if a.left then set_call(a.id, c, { left = (c.left or '') .. a.left .. ' ' }) end
 if a.new_round then set_call(a.id, c, { tried = '', rounds = int(c.rounds) + 1 }) end
@@ -61,13 +63,21 @@ if int(c.crashes) >= MAX_CRASHES then
   return { 'ended', 'st', 'F', 'reason', 'quarantined' }
 end
 if a.to then
+  local from = c.prov or ''
+  if from ~= '' and a.to ~= from then
+    local failed = attempt and cjson.decode(attempt)
+    local denied = c.denied_why ~= '' and c.denied_why
+    local why = failed and (failed.what == 'waited' and failed.detail or failed.what) or denied or latest_failure(c)
+    note_fallback(a.id, c.kind, from, a.to, why)
+  end
   local since = c.st == 'Q' and redis.call('ZSCORE', P .. 'waiting:' .. c.queue, a.id)
   local sent, publish = dispatch(a.id, c, a.to, a.queue)
   -- a message that is sent again waits since the first one
   if a.resend and since then redis.call('ZADD', P .. 'waiting:' .. a.queue, since, a.id) end
   done(publish and 'publish' or 'waits')
   if not publish then return { 'waits' } end
-  return { 'publish', 'queue', a.queue, 'sent', sent, 'canvas', c.canvas or '', 'kind', c.kind }
+  return { 'publish', 'queue', a.queue, 'sent', sent, 'canvas', c.canvas or '', 'kind', c.kind,
+    'trace', c.trace or '' }
 end
 if a.st then
   end_call(a.id, c, a.st, a.reason, a.outcome)

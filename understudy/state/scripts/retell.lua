@@ -15,7 +15,10 @@ local tells = int(c.tells) + 1
 -- a worker and a reconciler may come to it at once
 if tells > TELLS or now < int(c.tell_at) + APART_MS then return { 'refused' } end
 local sent = math.max(int(c.sent) + 1, now)
+local queue = a.queue or c.queue
 set_call(a.id, c, { tells = tells, tell_at = now, sent = sent })
+-- should the call be run again meanwhile, this message is one of it
+if own then set_call(a.id, c, { ['waits:' .. queue] = sent }) end
 look_at(a.id, now + 10000 * 2 ^ tells)
-return { 'publish', 'queue', a.queue or c.queue, 'sent', sent, 'kind', c.kind,
-  'own', own and 1 or 0, 'canvas', c.canvas or '', 'tasks', tasks }
+return { 'publish', 'queue', queue, 'sent', sent, 'kind', c.kind,
+  'own', own and 1 or 0, 'canvas', c.canvas or '', 'tasks', tasks, 'trace', c.trace or '' }

@@ -56,10 +56,11 @@ local function set_call(id, c, fields)
 end
 
 -- Clears the record of a call that is opened anew. What was asked and paid in the failed life stays counted: request ids
--- and reports keep their names; and who has no outcome yet waits on.
+-- and reports keep their names, `requests` is to count on; and who has no outcome yet waits on.
 local KEPT = { rep = true, rsv = true, paid = true, waiter = true, revoked = true }
 local function cleared(id, c)
   local kept = {}
+  if c then unlist_failed(id, c) end
   for field, value in pairs(c or {}) do
     if field == 'rids' or KEPT[string.match(field, '^(%a+):') or ''] then
       kept[field] = value
@@ -148,6 +149,7 @@ local function end_call(id, c, st, reason, outcome)
     st = st, reason = reason or '', outcome = outcome or '', ended = now, lease = 0, turn = int(c.turn) + 1,
   })
   keep_call(id, c)
+  if st == 'F' and c.reason ~= '' then list_failed(id, c.reason) end
   if c.plain == '1' or ran and #tasks_of(c) > 0 then
     look_at(id, now + 10000)
   elseif #tasks_of(c) > 0 then

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from bot_client.cli.reasons import reason_of
 from bot_client.cli.why_view import Place, why_of
 from understudy.contracts.call import Attempt, CallOptions, Outcome, Status
 from understudy.providers import Provider
 from understudy.state.health import HALF_OPEN, OPEN, Breaker, Queue, Snapshot
 from understudy.state.record import Record
+from understudy.waiting import reason_of, why_it_waits
 
 NOW = 1_000_000
 CALL = Record(
@@ -93,3 +93,28 @@ def test_a_call_that_a_script_ended_shows_the_attempts_of_its_record() -> None:
     assert [attempt["what"] for attempt in told["attempts"]] == ["worker_lost"]
     assert told["providers"] == []
     assert told["outcome"]["reason"] == "quarantined"
+
+
+def test_a_call_that_waits_is_told_with_a_sentence_about_each_provider() -> None:
+    record = replace(PARKED, not_before={"ollama": NOW + 4_000})
+    queues, breakers = {"ollama": WORKED, "openai": WORKED}, {"openai": Breaker(OPEN, why="auth", until=NOW + 9_000)}
+    assert why_it_waits(record, Snapshot(now=NOW, queues=queues, breakers=breakers), [OLLAMA, OPENAI]) == (
+        "No provider can take it now. It is tried again at the next look.",
+        "ollama: has to be left alone for a while; it is asked again in 4.0 s at the earliest.",
+        "openai: its breaker is open; it is asked again in 9.0 s at the earliest.",
+    )
+
+
+def test_a_queued_call_says_where_it_is_and_what_the_others_could_do() -> None:
+    health = Snapshot(now=NOW, queues={"ollama": WORKED, "openai": WORKED})
+    assert why_it_waits(CALL, health, [OLLAMA, OPENAI], rank=2) == (
+        "It waits behind 2 calls; the workers of ollama run 4 at once.",
+        "ollama: the call is here.",
+        "openai: can take it.",
+    )
+    assert why_it_waits(CALL, health, [OLLAMA])[0] == "It is in the queue ollama, whose workers run 4 at once."
+
+
+@pytest.mark.parametrize("record", [RUNNING, ended(Status.CANCELLED), replace(CALL, deadline=NOW)])
+def test_a_call_that_does_not_wait_has_one_sentence(record: Record) -> None:
+    assert len(why_it_waits(record, seen(), [OLLAMA, OPENAI])) == 1

@@ -1,4 +1,4 @@
-"""How values are said in words: spans of time, states, reasons."""
+"""How values are said in words, wherever people read them: spans of time, states, reasons."""
 
 from __future__ import annotations
 

@@ -1,0 +1,55 @@
+"""The log of what operators did: who, what and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from understudy.state.lua import Lua
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from understudy.state.keys import Keys
+
+MAX_LISTED = 10_000
+"""As many entries are kept, about."""
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One action of an operator; `what` is a line such as `force ollama 30m`."""
+
+    at_ms: int
+    who: str
+    what: str
+    why: str
+
+
+class Audit:
+    """Writes and reads the log; actions that are a script of their own write it within that script."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.lua = Lua(redis, keys)
+
+    async def write(self, *, who: str, what: str, why: str) -> None:
+        """Note an action, once, however often the command is repeated."""
+        await self.lua("audit", audit=audited(who=who, what=what, why=why))
+
+    async def entries(self, limit: int = 100) -> list[AuditEntry]:
+        """The latest actions, newest first."""
+        rows: Any = await self.redis.xrevrange(self.keys.audit(), count=max(1, min(limit, MAX_LISTED)))
+        return [AuditEntry(entry_ms(row), f.get("who", ""), f.get("what", ""), f.get("why", "")) for row, f in rows]
+
+
+def audited(*, who: str, what: str, why: str) -> dict[str, str]:
+    """An entry as the scripts take it; its token tells a repeat of a command from a second action."""
+    return {"who": who, "what": what, "why": why, "token": uuid4().hex}
+
+
+def entry_ms(entry_id: str) -> int:
+    """When a stream's entry was written, in Redis milliseconds."""
+    return int(entry_id.partition("-")[0])
