@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests share a process, and so the servers they start. (pytest-xdist 3.8 ignores its groups on pytest 9.2.)
+# In the order of the folders: by itself it begins with the files of the most tests, and the long ones, which have few,
+# would be waited for at the end.
 PYTEST := $(BIN)/python -m pytest
-PARALLEL ?= -n 4 --dist loadfile
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 REDIS_TESTS ?= tests/integration tests/faults
 
 .DEFAULT_GOAL := help
@@ -39,6 +41,8 @@ demo: $(VENV)/.stamp ## run the main job in front of your eyes, faults included;
 up: $(VENV)/.stamp ## start Redis, workers and what else is missing, and keep them running
 	@$(BIN)/python -m workers.up
 
+# Some tests need redis-server, rabbitmq-server, promtool or chromium on the machine: without it they are skipped, and say
+# so (-rs lists them); with CI set they fail.
 test: lint ## run every check and every test
 	@$(PYTEST) $(PARALLEL)
 
@@ -82,5 +86,5 @@ lock: $(VENV)/.packages ## resolve all dependencies anew into requirements.lock
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove .venv and everything else that make or the tests have made
-	@rm -rf $(VENV) .run .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) .run .cache .artifacts build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -54,7 +54,8 @@ def how_to(stack: Stack, env_file: Path) -> str:
     rows = [("Redis", stack.redis_words)]
     rows += [(found.provider.name, stack.provider_words(found)) for found in stack.providers]
     rows.append(("Workers", f"one each for {', '.join(stack.queues)}; logs in {_short(stack.folder)}"))
-    rows.append(("Flower", stack.flower_url or "not installed, so left out"))
+    flower = stack.flower_url
+    rows.append(("Flower", f"{flower}; providers: {flower}/providers" if flower else "not installed, so left out"))
     ports = ", ".join(f"{url.split('/')[2].rpartition(':')[2]} {queue}" for queue, url in stack.metrics.items())
     rows.append(("Metrics", f"http://127.0.0.1:PORT/metrics of each worker; the ports: {ports}"))
     width = max(len(name) for name, _ in rows)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from understudy.errors import SettingsError
 from understudy.providers import Provider, providers_from
 from understudy.settings import load_settings
+from workers.flower_page.visitor import LOCAL
 from workers.local_redis import LocalRedis, free_port, free_ports
 from workers.own_database import claim_database, release_database, require_unused
 from workers.presence import Presence, address_env, missing_keys, missing_prices, presence
@@ -253,7 +254,9 @@ class Stack:
             port = free_port()
             self.flower_url = f"http://127.0.0.1:{port}"
             command = [*celery, "flower", "--address=127.0.0.1", f"--port={port}"]
-            self._flower = Supervised("flower", command, self._child_env, self.folder / "flower.log")
+            # It serves this machine alone and asks for no login: whoever sits here may act.
+            operators = {"UNDERSTUDY_OPERATORS": ",".join(self.settings.understudy_operators or (LOCAL,))}
+            self._flower = Supervised("flower", command, self._child_env | operators, self.folder / "flower.log")
         for part in self._parts:
             if part not in self._at.values():
                 part.start()

@@ -18,6 +18,7 @@ import pytest
 
 from bot_client import Understudy
 from tests.support import compose
+from tests.support.flower_process import Browser
 from tests.support.polling import eventually
 from tests.support.ports import free_ports
 from tests.support.redis_server import RedisServer
@@ -184,9 +185,17 @@ async def test_a_call_is_answered(services: Services) -> None:
 def test_flower_asks_for_the_login_on_its_pages_and_its_api(services: Services) -> None:
     address = f"http://127.0.0.1:{services.flower_port}"
     login = services.secret("flower_login")
-    assert [status(f"{address}{path}") for path in ("/workers", "/api/workers")] == [401, 401]
-    assert [status(f"{address}{path}", "operator:guess") for path in ("/workers", "/api/workers")] == [401, 401]
-    assert status(f"{address}/workers", login) == 200
+    paths = ("/workers", "/api/workers", "/providers", "/providers/api")
+    assert [status(f"{address}{path}") for path in paths] == [401] * 4
+    assert [status(f"{address}{path}", "operator:guess") for path in paths] == [401] * 4
+    assert [status(f"{address}{path}", login) for path in paths] == [200] * 4
+
+
+def test_whoever_has_the_login_may_act_on_the_page_of_providers(services: Services) -> None:
+    visitor = Browser(services.flower_port, login=services.secret("flower_login"))
+    seen = visitor.overview()
+    assert (seen["who"], seen["may_act"]) == ("operator", True)
+    assert visitor.done("unforce") == "No provider was forced."
 
 
 def test_flower_refuses_to_start_without_a_login(services: Services) -> None:

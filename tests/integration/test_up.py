@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Whole stacks start and end, on cores that others use.
 pytestmark = pytest.mark.timeout(300)
 
-JSON = (*UP, "--json", "--no-flower", "--state", "state")
+JSON = (*UP, "--json", "--no-flower", "--no-batch", "--state", "state")
 THROWAWAY = (*JSON, "--throwaway")
 
 
@@ -71,7 +71,12 @@ def test_it_says_how_to_talk_to_it_and_ends_in_order(tmp_path: Path) -> None:
         flower = re.search(r"Flower +(http://127\.0\.0\.1:\d+)", told)
         assert flower
         with urllib.request.urlopen(f"{flower[1]}/workers") as page:
-            assert b"ollama@" in page.read()
+            seen = page.read()
+        assert all(f"{name}@".encode() in seen for name in ("ollama", "openai", "ollama.batch", "openai.batch"))
+        assert f"{flower[1]}/providers" in told
+        with urllib.request.urlopen(f"{flower[1]}/providers/api") as page:
+            shown = json.load(page)
+        assert (shown["who"], shown["may_act"]) == ("local", True)
         assert Path(tmp_path / ".run" / "env").stat().st_mode & 0o077 == 0
         up.signal(signal.SIGINT)
         assert up.ended() == 0
@@ -100,7 +105,7 @@ async def test_what_dies_is_started_again_and_what_was_answered_is_kept(
             call = await llm.submit("moderation", {"text": "hello there"})
             assert (await call.result()).provider == "ollama"
         # Started again, each worker serves its metrics where it did.
-        assert set(report["metrics"]) == {"ollama", "openai", "ollama.batch", "openai.batch"}
+        assert set(report["metrics"]) == {"ollama", "openai"}
         for url in report["metrics"].values():
             assert eventually(lambda: get(url.removesuffix("/metrics"), "/readyz").status == 200)  # noqa: B023 - at once
         # The end of its standard input, as when the program that started it is gone.
@@ -117,7 +122,7 @@ async def test_what_dies_is_started_again_and_what_was_answered_is_kept(
 def test_killed_its_children_die_and_the_next_one_clears_up(tmp_path: Path) -> None:
     with UpProcess(tmp_path, *THROWAWAY) as up:
         report = up.report()
-        assert len(report["pids"]) == 7
+        assert len(report["pids"]) == 5
         up.process.kill()
         up.process.wait()
         eventually(lambda: not up.left())
