@@ -9,6 +9,8 @@ from understudy.errors import SettingsError
 from understudy.settings import BUILT_IN, ProviderEntry, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import SecretStr
 
     from understudy.pricing import Price
@@ -136,3 +138,8 @@ def _provider(entry: ProviderEntry) -> Provider:
         tools=entry.tools,
         reasoning_effort=None if entry.reasoning_effort == "off" else entry.reasoning_effort,
     )
+
+
+def queue_names(providers: Sequence[Provider]) -> list[str]:
+    """Every queue there is: a live and a batch one for each provider."""
+    return [name for provider in providers for name in (provider.queue, provider.batch_queue)]

@@ -9,6 +9,7 @@ from kombu import Exchange, Queue
 
 from understudy import tracing
 from understudy.contracts.call import FORMAT_VERSION
+from understudy.providers import queue_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,11 +35,6 @@ CANVAS_FIELDS = {
     "replaced_task_nesting": "replaced_task_nesting",
 }
 """What a task's request calls it → what `send_task` calls it: all that a plain caller's message must carry on."""
-
-
-def queue_names(providers: Sequence[Provider]) -> list[str]:
-    """Every queue there is: a live and a batch one for each provider."""
-    return [name for provider in providers for name in (provider.queue, provider.batch_queue)]
 
 
 def declared(providers: Sequence[Provider]) -> tuple[Queue, ...]:

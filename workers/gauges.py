@@ -13,7 +13,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from understudy.queues import queue_names
+from understudy.providers import queue_names
 from understudy.settings_money import Budgets
 from understudy.state.health import HALF_OPEN, OPEN, Snapshot
 from understudy.state.job import LOST_MS

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 import understudy
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Status
-from understudy.queues import queue_names
+from understudy.providers import queue_names
 from understudy.state.health import CLOSED, HALF_OPEN, OPEN
 from workers.failures import TABLE
 

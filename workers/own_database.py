@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from redis.exceptions import RedisError, ResponseError
 
 from understudy.errors import SettingsError
-from understudy.queues import queue_names
+from understudy.providers import queue_names
 from understudy.redis_client import redis_from
 from understudy.state.keys import WORKER_TTL_MS, Keys
 

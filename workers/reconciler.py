@@ -17,7 +17,7 @@ from understudy.contracts.call import Attempt, Reason
 from understudy.errors import VersionMismatch
 from understudy.logs import bind
 from understudy.moves import End, Move, Park, Stay, To, policy_of
-from understudy.queues import queue_names
+from understudy.providers import queue_names
 from understudy.state.keys import TICK_MS
 from understudy.state.record import FAILED, PARKED, QUEUED, RUNNING, Record
 from workers.broker import UNKNOWN_DEPTH

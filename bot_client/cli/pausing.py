@@ -11,8 +11,7 @@ from bot_client.cli.installation import installed
 from bot_client.cli.options import Duration, json_option
 from bot_client.cli.output import document, is_json, line
 from understudy.errors import SettingsError
-from understudy.providers import providers_from
-from understudy.queues import queue_names
+from understudy.providers import providers_from, queue_names
 from understudy.settings import load_settings
 from understudy.state.operations import note
 from understudy.words import span

@@ -10,8 +10,7 @@ import pytest
 
 from tests.support import compose
 from tests.support.tools import refused, tool
-from understudy.providers import providers_from
-from understudy.queues import queue_names
+from understudy.providers import providers_from, queue_names
 from understudy.settings import Settings, load_settings
 from workers.stack import AFTER_GRACE_S
 

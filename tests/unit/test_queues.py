@@ -10,7 +10,8 @@ from celery import Celery, chord, group
 from kombu.transport.memory import Channel
 
 from tests.support.health import THREE
-from understudy.queues import canvas_of, declared, publish, queue_names
+from understudy.providers import queue_names
+from understudy.queues import canvas_of, declared, publish
 
 SECRET = "what a user wrote"
 BOTH = ["ollama", "ollama.batch", "vllm", "vllm.batch", "openai", "openai.batch"]

@@ -10,7 +10,7 @@ from uuid import uuid4
 from understudy.contracts import KINDS
 from understudy.errors import InvalidRequest, SettingsError, UnknownCall
 from understudy.pricing import PACKAGE, priced, unpriced
-from understudy.queues import queue_names
+from understudy.providers import queue_names
 from understudy.state.audit import Audit, audited
 from understudy.state.ended import Ended
 from understudy.state.health import SUFFIXES

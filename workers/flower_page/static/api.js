@@ -8,7 +8,7 @@ const COUNT_LIMIT_MS = 30_000;
 const ACT_LIMIT_MS = 120_000;
 
 /** An answer that is none; its message is a sentence for people. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(message, status = 0) {
     super(message);
     this.status = status;

@@ -15,7 +15,7 @@ export class Headline {
 }
 
 /** The lines for what was read, worst first; times are left out, so that a line is read out once. */
-export function headline({ providers }) {
+function headline({ providers }) {
   const lines = [ofBreaker, ofQueues, ofForce].flatMap((of) => providers.flatMap(of));
   const open = providers.filter((provider) => provider.breaker === "open");
   const none = open.length > 0 && open.length === providers.length;
