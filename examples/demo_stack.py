@@ -115,6 +115,8 @@ class DemoStack:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         # Nothing is worth waiting for at its end.
         env = {**os.environ, "PYTHONPATH": path, "UNDERSTUDY_SHUTDOWN_GRACE_S": "1"}
+        # The calls are to show that the primary is gone, not a worker that looks after it.
+        env["UNDERSTUDY_WATCH"] = "false"
         pipe = asyncio.subprocess.PIPE
         try:
             # In a session of its own: Ctrl-C is for us, who end it in order.

@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     understudy_cold_start_s: float = Field(
         default=60.0, ge=0, le=MAX_TIMEOUT_S, description="a number of seconds from 0 to 600"
     )
+    understudy_watch: bool = Field(default=True, description="true or false")
     understudy_preferred_max_s: Days = 1800.0
     understudy_forced_s: Days = 1800.0
     understudy_max_requests: int = Field(default=8, ge=1, le=100, description="a whole number from 1 to 100")

@@ -44,6 +44,7 @@ from workers.prober import Prober
 from workers.reconciler import Reconciler
 from workers.redispatch import tellings_of
 from workers.tools import load
+from workers.watch import Watch
 from workers.work import Work
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ class Runtime:
             "alerts": Alerts(ledger, self.context.metrics).run(),
             "loop lag": LoopLag(self.context.metrics).run(),
         }
+        if self.settings.understudy_watch:
+            parts["watch"] = Watch(self.context).run()
         self._tasks |= {name: asyncio.create_task(part, name=name) for name, part in parts.items()}
 
     def consuming(self, queues: list[str], concurrency: int) -> None:

@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import Reason
+from understudy.state.health import JITTER
 from workers.failures import BACKOFF_S, Health, Next, ProviderFailure, Row
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ ALERT_OPEN_MS = 5 * 60_000
 PAUSE_MS = int(BACKOFF_S / 2 * 1000)
 """A rate limit that names no time: the queue rests for the shortest backoff of the table, so that whoever met the limit
 finds it open when asking again."""
-
-JITTER = 0.2
 
 
 def verdict_of(failure: ProviderFailure, provider: Provider) -> dict[str, Any]:

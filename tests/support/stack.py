@@ -65,6 +65,11 @@ class Look:
         """The state of a provider's breaker."""
         return (await self.health.snapshot()).breaker(provider).state
 
+    async def lease_runs_out(self, call_id: str) -> None:
+        """Let a running call's lease be over, as it is 10 s after its worker died."""
+        await self.redis.hset(self.keys.call(call_id), "lease", "1")
+        await self.redis.zadd(self.keys.due(), {call_id: 1}, xx=True)
+
     async def ends_told(self, ids: Iterable[str]) -> Counter[str]:
         """How many terminal events each of these calls had, over all inboxes."""
         wanted, ends = set(ids), Counter[str]()
@@ -228,6 +233,8 @@ class Stack:
             "OPENAI_API_KEY": "sk-made-up",
             # no budget, for what a test spends is its own matter
             "UNDERSTUDY_BUDGET_DAY_USD": "none",
+            # a provider that a test stops is found out by its calls alone
+            "UNDERSTUDY_WATCH": "false",
             **self._more,
         }
         self.environment.setdefault("UNDERSTUDY_PRICES", _prices(self.environment))

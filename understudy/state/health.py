@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from understudy.state.keys import Keys
 
 SUFFIXES = ("", ".batch")
+JITTER = 0.2
+"""Of a breaker's cooldown, so that not all come back at once."""
+
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"
 RATE_LIMITS = frozenset({"rate_limited", "rate_limited_until"})
 """Rows of the failure table that pause a queue; every other reason of a pause is an operator's own."""
@@ -136,6 +140,12 @@ class Health:
         One that worked moves an open breaker to half-open; one that failed keeps live calls away until the next one.
         """
         (state,) = await self.lua("probed", provider=provider.name, model=provider.model, ok=ok)
+        return str(state)
+
+    async def gone(self, provider: Provider, why: str) -> str:
+        """Report that nobody can connect to a provider that rests; opens a closed breaker, and returns its state."""
+        jitter = random.uniform(1 - JITTER, 1 + JITTER)
+        (state,) = await self.lua("gone", provider=provider.name, model=provider.model, why=why, jitter=jitter)
         return str(state)
 
     async def clear(self, provider: Provider) -> None:
