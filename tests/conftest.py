@@ -15,6 +15,7 @@ from tests.support.leftovers import MARK, leftovers
 from tests.support.polling import eventually
 from tests.support.rabbitmq_server import RabbitMQServer, find_rabbitmq
 from tests.support.redis_server import RedisServer
+from tests.support.warm import stop_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "rabbitmq": ("rabbitmq-server", lambda: find_rabbitmq() is not None),
     "redis_server": ("redis-server", lambda: shutil.which("redis-server") is not None),
+    "chromium": ("chromium", lambda: shutil.which("chromium") is not None),
 }
 
 
@@ -58,12 +60,13 @@ def _nothing_is_left_running() -> Iterator[None]:
     """After the last test of this process, none of the processes that the tests started is alive."""
     os.environ[MARK] = uuid.uuid4().hex
     yield
+    stop_all()
 
     def none_left() -> bool:
         assert leftovers() == []
         return True
 
-    eventually(none_left, limit_s=5)
+    eventually(none_left)
 
 
 @pytest.fixture(scope="session")

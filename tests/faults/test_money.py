@@ -78,7 +78,7 @@ def small_budget(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavou
         yield stack
 
 
-@sizes("workers,times", (4, 1), (12, 20))
+@sizes("workers,times", (2, 1), (12, 20))
 async def test_a_budget_for_five_calls_pays_for_five_of_fifty_at_once(
     small_budget: Stack, workers: int, times: int
 ) -> None:
@@ -130,7 +130,7 @@ def no_budget(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) 
         yield stack
 
 
-@sizes("kills,rounds", (3, 1), (5, 10))
+@sizes("kills,rounds", (2, 1), (5, 10))
 async def test_a_worker_killed_between_answer_and_settlement_is_never_under_charged(
     no_budget: Stack, kills: int, rounds: int
 ) -> None:

@@ -30,6 +30,7 @@ async def test_a_call_whose_worker_dies_three_times_is_quarantined(stack: Stack)
         for begun in range(1, 4):
             await requests_reach_ollama(stack, begun)
             worker.kill()
+            await look.lease_runs_out(call.id)  # waited for in other tests
             if begun < 3:
                 worker.start()
         with pytest.raises(Quarantined):

@@ -24,7 +24,9 @@ ASKED = [{"role": "user", "content": "Tell me about lighthouses."}]
 @pytest.fixture
 def stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
     """One whose Redis keeps its data."""
-    with Stack(tmp_path_factory.mktemp("away"), redis_flavour, appendonly=True) as started:
+    with Stack(
+        tmp_path_factory.mktemp("away"), redis_flavour, workers={"ollama,openai": 16}, appendonly=True
+    ) as started:
         yield started
 
 

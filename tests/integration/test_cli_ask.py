@@ -41,10 +41,10 @@ async def answered(
     cli: CommandLine, drive: Drive, *args: str, result: dict[str, Any] | None = None, **outcome: Any
 ) -> Ran:
     """Run a command, and answer its call once it waits."""
-    process = await cli.start(*args)
+    asking = asyncio.create_task(cli.run(*args))
     call_id = await arrived(drive)
     await take(drive, call_id, result, **outcome)
-    return await ended(process)
+    return await asking
 
 
 async def test_a_verdict_goes_to_standard_output_and_who_gave_it_to_standard_error(

@@ -28,7 +28,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def batch_stack(tmp_path_factory: pytest.TempPathFactory, redis_flavour: Flavour) -> Iterator[Stack]:
-    workers = {"ollama,ollama.batch": 8, "openai,openai.batch": 8}
+    workers = {"ollama,openai,ollama.batch,openai.batch": 16}
     with Stack(tmp_path_factory.mktemp("stack"), redis_flavour, workers=workers) as stack:
         yield stack
 

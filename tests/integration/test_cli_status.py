@@ -100,7 +100,9 @@ async def test_without_a_key_it_says_that_the_paid_provider_is_absent(cli: Comma
     assert "The paid provider openai is absent: OPENAI_API_KEY is not set." in ran.out
 
 
-@pytest.mark.parametrize("command", [("status",), ("why", "c1"), ("clear",), ("unforce",)], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "command", [("status",), ("why", "c1"), ("clear",), ("unforce",), ("calls",), ("audit",)], ids=lambda c: c[0]
+)
 async def test_redis_out_of_reach_is_exit_status_4_and_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
     url = f"redis://someone:hunter2@127.0.0.1:{free_port()}/0"
     cli = CommandLine(tmp_path, url)
@@ -135,7 +137,7 @@ async def test_without_a_duration_the_settings_say_how_long(cli: CommandLine, dr
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (("llama", "--why", "x"), "force: name is not a provider of the settings; known are ollama, openai."),
+        (("llama", "--why", "x"), "force: there is no provider 'llama'; the providers are ollama, openai."),
         (("ollama", "--why", " "), "force: why must be text of 1 to 200 characters."),
         (("ollama", "--why", "x" * 201), "force: why has 201 characters; at most 200 are allowed."),
         (("ollama", "--why", "x", "--for", "2d"), "force: for_s is 172800; 1 to 86400 seconds are allowed."),
@@ -153,8 +155,8 @@ async def test_a_wrong_force_is_exit_status_2_and_changes_nothing(
 
 
 async def test_clear_closes_the_breaker_and_leaves_what_was_forced(cli: CommandLine, drive: Drive) -> None:
-    await open_breaker(drive)
     await cli.run("force", "openai", "--why", "x")
+    await open_breaker(drive)
     ran = await cli.run("clear", "ollama")
     assert ran.out == "ollama: the breaker was open (connection refused) and is closed now.\n"
     assert (await drive.breaker())["state"] == "closed"

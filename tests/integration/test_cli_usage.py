@@ -137,7 +137,7 @@ def test_an_internal_error_shows_where_but_not_with_what(cli: CommandLine) -> No
     code = (
         "import bot_client.cli.controls as c, sys; from bot_client.cli.root import run\n"
         f"def broken(*_): raise KeyError({TEXT!r})\n"
-        "c._note = broken\n"
+        "c.note = broken\n"
         "sys.exit(run(['force', 'ollama', '--why', 'x']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=cli.env, check=False)

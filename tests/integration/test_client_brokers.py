@@ -71,11 +71,11 @@ def test_what_waits_when_the_client_closes_is_published_first(redis_url: str) ->
     settings = settings_for(redis_url)
     publisher = Publisher(settings, providers_from(settings))
     publisher.start()
-    for i in range(150):
+    for i in range(500):
         publisher.put(Message("moderation", f"call-{i}", "ollama.batch", i))
     publisher.close()
     with connection_from(settings) as connection:
-        assert eventually(lambda: connection.default_channel._size("ollama.batch")) == 150
+        assert eventually(lambda: connection.default_channel._size("ollama.batch") == 500)
 
 
 def test_the_environments_celery_variables_have_no_say(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,14 @@ import pytest
 
 from bot_client import InvalidRequest
 from tests.support.client_world import KINDS_OF_CLIENT, World, world_of
+from tests.support.clients import client_of
+from understudy.state.audit import Audit
+from understudy.state.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from redis.asyncio import Redis
 
 
 @pytest.fixture(params=KINDS_OF_CLIENT)
@@ -35,6 +40,19 @@ async def test_an_operator_reads_and_steers_the_providers(world: World) -> None:
     assert (await world.llm.moderate("x")).provider == "ollama"
     await world.llm.clear_health("ollama")
     await world.llm.clear_health()
+
+
+async def test_what_a_bot_decides_stands_in_the_log_of_operators(redis: Redis, redis_url: str) -> None:
+    async with client_of(redis_url) as llm:
+        await llm.force_provider("openai", why="ollama is being updated", who="ann", for_s=60)
+        await llm.unforce()
+        await llm.clear_health("ollama")
+    entries = await Audit(redis, Keys("u:")).entries()
+    assert [(entry.who, entry.what, entry.why) for entry in entries] == [
+        ("bot", "clear ollama", "not said"),
+        ("bot", "unforce", "not said"),
+        ("ann", "force openai 1m", "ollama is being updated"),
+    ]
 
 
 async def test_a_wrong_control_is_refused_by_name(world: World) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
+from tests.support.warm import COMMANDS
 from understudy.contracts.call import AnyOutcome, Attempt, Status
 
 if TYPE_CHECKING:
@@ -70,16 +71,18 @@ class CommandLine:
 
     def __call__(self, *args: str, stdin: bytes = b"") -> Ran:
         """Run one command to its end."""
-        done = subprocess.run(
-            [*_COMMAND, *args],
-            input=stdin,
-            capture_output=True,
-            env=self.env,
-            cwd=self.folder,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin)
+            given.seek(0)
+            files = (given.fileno(), out.fileno(), err.fileno())
+            process = COMMANDS.start("bot_client.cli", args, env=self.env, cwd=self.folder, files=files)
+            try:
+                status = process.wait(LIMIT_S)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return Ran(status, out.read().decode(), err.read().decode())
 
     async def run(self, *args: str, stdin: bytes = b"") -> Ran:
         """Run one command to its end, while the test's own loop goes on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +12,8 @@ import redis as redis_sync
 from celery import Celery
 
 from tests.support.polling import aeventually, eventually
+from tests.support.warm import LeashedCelery
 from tests.support.worker import ROOT
-from workers.leash import LeashedProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,13 +65,13 @@ class PlainCaller:
         self.log = directory / "bot.log"
         self._redis_url = redis_url
         self._env = {**os.environ, "BOT_BROKER": broker_url, "BOT_BACKEND": redis_url, "PYTHONPATH": str(ROOT)}
-        self._worker: LeashedProcess | None = None
+        self._worker: LeashedCelery | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "celery", "-A", "tests.support.plain_app", "worker"]
-        command += ["-P", "solo", "-Q", "bot", "-l", "INFO", "-n", "bot@test", "--without-mingle", "--without-gossip"]
+        args = ["-A", "tests.support.plain_app", "worker"]
+        args += ["-P", "solo", "-Q", "bot", "-l", "INFO", "-n", "bot@test", "--without-mingle", "--without-gossip"]
         with self.log.open("ab") as output:
-            self._worker = LeashedProcess(command, env=self._env, output=output.fileno())
+            self._worker = LeashedCelery(args, self._env, output.fileno())
         eventually(lambda: "ready." in self.log.read_text(encoding="utf-8", errors="replace"))
         return self
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.warm import LeashedCelery
 from understudy.settings import Settings
-from workers.leash import LeashedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from workers.leash import LeashedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_TAIL = 4_000
@@ -41,8 +42,8 @@ class Worker:
         known = {field.upper() for field in Settings.model_fields}
         self._env = {key: value for key, value in os.environ.items() if key.upper() not in known}
         self._env |= {**environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        self._command = [sys.executable, "-m", "celery", "-A", "workers", "--workdir", str(directory), "worker"]
-        self._command += ["-Q", queues, "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
+        self._args = ["-A", "workers", "--workdir", str(directory), "worker"]
+        self._args += ["-Q", queues, "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
         self._process: LeashedProcess | None = None
 
     @property
@@ -58,7 +59,7 @@ class Worker:
     def start(self) -> None:
         """Start the process; `Stack.announced` tells when it consumes."""
         with self.log.open("ab") as output:
-            self._process = LeashedProcess(self._command, env=self._env, output=output.fileno())
+            self._process = LeashedCelery(self._args, self._env, output.fileno())
 
     def kill(self) -> None:
         """SIGKILL."""

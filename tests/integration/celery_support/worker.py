@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +10,7 @@ import redis
 from celery import Celery
 
 from tests.support.polling import eventually
-from workers.leash import LeashedProcess
+from tests.support.warm import LeashedCelery
 
 APP = "tests.integration.celery_support.app"
 
@@ -48,13 +47,13 @@ class WorkerProcess:
             "CONF": conf,
             **environment,
         }
-        self._command = [sys.executable, "-m", "celery", "-A", APP, "worker"]
-        self._command += ["-Q", queues, "-c", str(concurrency), "-l", level, "-n", f"{name}@test", "--without-mingle"]
+        self._args = ["-A", APP, "worker"]
+        self._args += ["-Q", queues, "-c", str(concurrency), "-l", level, "-n", f"{name}@test", "--without-mingle"]
         self.start()
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            self.process = LeashedProcess(self._command, env=self._env, output=output.fileno())
+            self.process = LeashedCelery(self._args, self._env, output.fileno())
 
     def __enter__(self) -> Self:
         eventually(self.ready)
