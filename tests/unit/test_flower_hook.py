@@ -44,6 +44,10 @@ def test_flowers_last_route_takes_every_path_and_no_other_one_takes_ours() -> No
     assert [(pattern, path) for pattern in patterns for path in ours if re.fullmatch(pattern, path)] == [], CHANGED
 
 
+def test_flower_has_the_route_for_results_that_is_left_out() -> None:
+    assert hook.RESULTS in [each[0] for each in urls.handlers if isinstance(each, tuple)], CHANGED
+
+
 def test_flower_takes_routes_and_settings_from_where_they_are_put() -> None:
     source = (TEMPLATES.parent / "app.py").read_text(encoding="utf-8")
     assert "from .urls import handlers as default_handlers" in source, CHANGED

@@ -34,6 +34,10 @@ ENTRY = """
         </li>"""
 
 
+RESULTS = r"/api/task/result/(.+)"
+"""Flower's route that reads Celery's results: what a model wrote for a plain caller is for that caller alone."""
+
+
 def add_page() -> None:
     """Add the page where the command that is about to run is `celery -A workers flower`; others are left alone.
 
@@ -56,8 +60,9 @@ def add_to_flower(settings: Settings) -> None:
 
     from workers.flower_page.installation import SETTING, Installation  # noqa: PLC0415 - as above
 
+    kept = [row for row in urls.handlers if not (isinstance(row, tuple) and row[0] == RESULTS)]
     # The last one is the page for what is not found: it takes every path.
-    urls.handlers[-1:-1] = routes()
+    urls.handlers[:] = [*kept[:-1], *routes(), kept[-1]]
     urls.settings["template_loader"] = make_loader(urls.settings["template_path"])
     urls.settings[SETTING] = Installation(settings)
 
