@@ -37,7 +37,7 @@ P50_MS, P99_MS = 6.0, 50.0
 """What the queue may add to the time to the first token."""
 
 SPARE = 1.5
-"""Places in the worker for each stream: on a busy machine one takes longer, and waiting for a place is not the queue's."""
+"""Places in the worker for each stream: on a busy machine one takes longer, and a wait for a place shows nothing."""
 
 
 @dataclass(frozen=True)
