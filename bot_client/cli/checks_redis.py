@@ -56,7 +56,7 @@ async def redis_checks(settings: Settings, providers: Sequence[Provider]) -> lis
             clock_check((seconds + micros / 1e6 - between) * 1000),
         ]
     except RedisError as error:
-        hint = "Start it, or set REDIS_URL to where it is; user and password go into the URL."
+        hint = "Start it, or set REDIS_URL to where it is; user, password and ssl_ca_certs (rediss://) go into the URL."
         reach = Check("redis", False, f"{where} {redis_fault(error)}", hint)
         return [reach, *(Check(name, False, "not checked: Redis gave no answer") for name in _AFTER_REACH)]
     else:

@@ -90,6 +90,7 @@ def test_revoke_refuses_a_task_that_has_not_begun(tmp_path: Path, redis_url: str
 
 def test_a_revoked_id_of_a_bots_call_is_left_to_the_ledger(tmp_path: Path, redis_url: str, client: Celery) -> None:
     with WorkerProcess(tmp_path, redis_url) as worker:
+        eventually(lambda: client.control.ping(timeout=1))  # "ready" is said before broadcasts are listened to
         client.control.revoke("opened-anew")
         worker.marked("revoked opened-anew")
         client.send_task(f"{APP}.echo", kwargs={"dispatch": {"v": 1, "sent": 1}}, task_id="opened-anew")

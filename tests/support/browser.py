@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import async_playwright, expect
 
+from tests.support.polling import aeventually
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -96,7 +98,7 @@ class Visit:
         OUT.mkdir(parents=True, exist_ok=True)
         # Flower's bar sticks to where one has scrolled, and Bootstrap scrolls smoothly.
         await self.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
-        await self.page.wait_for_function("scrollY === 0")
+        await aeventually(lambda: self.page.evaluate("scrollY === 0"))
         await self.page.screenshot(path=OUT / f"{name}.png", full_page=whole, animations="disabled")
 
     def _complain(self, words: str) -> None:

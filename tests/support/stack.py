@@ -172,7 +172,7 @@ class Stack:
             await aeventually(all_there, limit_s=limit_s)
 
     async def renew(self) -> None:
-        """As new for the next test: workers started, providers well, no open calls, nothing counted."""
+        """As new for the next test: workers started, providers well, no open calls, nothing counted, nothing listed."""
         for provider in self.providers.values():
             if provider.fate != GOOD:
                 provider.set_fate(GOOD)
@@ -190,6 +190,9 @@ class Stack:
             await aeventually(lambda: all(self.running(name) == 0 for name in self.providers))
             for configured in look.health.providers:
                 await look.health.clear(configured)
+            for shown in ("stat:*", "ended*", "fallbacks", "audit*"):
+                async for key in look.redis.scan_iter(look.keys.prefix + shown):
+                    await look.redis.delete(key)
         for provider in self.providers.values():
             provider.clear_counts()
 
