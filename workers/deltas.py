@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from understudy.state.keys import Keys
     from workers.run import Run
 
-PACE_S = 0.015
-"""Between two entries of an inbox: quicker than anyone reads, and few enough
-events at once that none of them waits long for the others."""
+PACE_S = 0.03
+"""Between two entries of an inbox: quicker than anyone reads; half of it cost more in commands than it won in waiting."""
 
 MAX_CHARS = 8_000_000
 """Kept while Redis is away. What is said beyond it is lost: the gap ends a call's deltas, its end brings the whole."""
