@@ -118,7 +118,8 @@ class Attempting:
             limit = token_limit(prompt, self._run.provider, self._context.settings)
             try:
                 prompt = fitted(prompt, self._run.provider, limit)
-                reply = await self._ask(prompt)
+                async with self._context.places:
+                    reply = await self._ask(prompt)
                 read = Reply(reply.text, reply.finish_reason, reply.refusal, tuple(dict(c) for c in reply.tool_calls))
                 if prompt.tools and loop.is_turn(read):
                     called = await loop.take(read, reply)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workers.run import Run
 
 PACE_S = 0.03
-"""Between two entries of an inbox: quicker than anyone reads; half of it cost more in commands than it won in waiting."""
+"""Between two entries of an inbox: quicker than anyone reads; half of it costs more commands than it wins time."""
 
 MAX_CHARS = 8_000_000
 """Kept while Redis is away. What is said beyond it is lost: the gap ends a call's deltas, its end brings the whole."""

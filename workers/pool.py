@@ -28,6 +28,9 @@ DEFAULT_GRACE_S = 10.0
 HAND_BACK_S = GIVE_UP_S + 1.0
 """How long aborted jobs may take to hand their call back; those that are still there are left to their fate."""
 
+THREADS = 2
+"""For each call at once: of the messages that are prefetched beyond it, calls are begun while others are asked."""
+
 FINAL_HOOK_S = 5.0
 """How long the last hook may take."""
 
@@ -40,7 +43,7 @@ class TaskPool(ThreadsPool):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.executor = DaemonThreads(self.limit)
+        self.executor = DaemonThreads(self.limit * THREADS)
         self.loop = LoopThread()
         self._numbers = count(1)
         self._jobs: dict[int, Job] = {}

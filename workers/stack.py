@@ -241,7 +241,8 @@ class Stack:
 
     def _start_workers(self) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
-        batch = ["-c", str(self.settings.understudy_batch_concurrency)]
+        # Rows are begun ahead, so that a provider never waits for the next one.
+        batch = ["-c", str(self.settings.understudy_batch_concurrency), "--prefetch-multiplier", "2"]
         queues: list[tuple[str, list[str]]] = [(found.provider.queue, []) for found in self.providers]
         queues += [(found.provider.batch_queue, batch) for found in self.providers if self.plan.batch]
         for (queue, more), port in zip(queues, free_ports(len(queues)), strict=True):
