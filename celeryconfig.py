@@ -29,7 +29,8 @@ task_serializer = result_serializer = event_serializer = "json"
 # A worker that dies gives its messages back; the ledger refuses the copies.
 task_acks_late = True
 task_reject_on_worker_lost = True
-# One message for each running task: a prefetched one waits where no other worker can take it, and its time runs.
+# One message for each running task: a prefetched one waits where no other worker can take it, and its time runs. Batch
+# workers are started with two, for their rows have time: one is begun while the other is asked.
 worker_prefetch_multiplier = 1
 # Otherwise a worker would come back from a lost connection at a share of its concurrency.
 worker_enable_prefetch_count_reduction = False

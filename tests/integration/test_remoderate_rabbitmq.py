@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.rabbitmq
 
-ROWS = 80
-WORKERS = {"ollama,openai,openai.batch": 8, "ollama.batch": 8}
+ROWS, AT_ONCE = 80, 4
+WORKERS = {"ollama,openai,openai.batch": 8, "ollama.batch": AT_ONCE}
 
 
 @pytest.fixture(scope="module")
@@ -44,4 +44,6 @@ async def test_each_row_has_one_verdict_though_the_batch_worker_is_killed(batch_
                 worker.start()
     assert sorted(verdict.id for verdict in verdicts) == list(range(ROWS))
     assert {verdict.provider for verdict in verdicts} == {"ollama"}
-    assert batch_stack.requests() <= ROWS + 8  # what the worker ran when it died was asked once more
+    assert batch_stack.requests() <= ROWS + AT_ONCE  # what the worker asked when it died was asked once more
+    # more messages were taken than that, but no more asked at once
+    assert batch_stack.counts("ollama")["peak"] == AT_ONCE

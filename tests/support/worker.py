@@ -44,6 +44,8 @@ class Worker:
         self._env |= {**environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self._args = ["-A", "workers", "--workdir", str(directory), "worker"]
         self._args += ["-Q", queues, "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
+        if queues.endswith(".batch"):
+            self._args += ["--prefetch-multiplier", "2"]  # as `make up` starts them
         self._process: LeashedProcess | None = None
 
     @property
