@@ -96,9 +96,9 @@ class Visit:
     async def picture(self, name: str, *, whole: bool = True) -> None:
         """Keep a picture of the page, or of what is seen of its top."""
         OUT.mkdir(parents=True, exist_ok=True)
-        # Flower's bar sticks to where one has scrolled, and Bootstrap scrolls smoothly.
-        await self.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
-        await aeventually(lambda: self.page.evaluate("scrollY === 0"))
+        # Flower's bar sticks to where one has scrolled; Bootstrap scrolls smoothly, and what is under way goes on.
+        top = "(scrollTo({top: 0, behavior: 'instant'}), scrollY === 0)"
+        await aeventually(lambda: self.page.evaluate(top))
         await self.page.screenshot(path=OUT / f"{name}.png", full_page=whole, animations="disabled")
 
     def _complain(self, words: str) -> None:

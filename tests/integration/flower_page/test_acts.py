@@ -6,16 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.support import flower_canned as canned
-from tests.support.browser import PHONE, chromium, visiting
-from tests.support.flower_site import FlowerSite, Told
+from tests.support.browser import PHONE, visiting
+from tests.support.flower_site import FlowerSite
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from playwright.async_api import Browser
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -29,21 +26,6 @@ ACTIONS: dict[str, dict[str, Any]] = {
     "Run this call again": {"name": "retry", "call": canned.CALL},
 }
 """By the name of its button."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests of this file."""
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def site() -> AsyncIterator[FlowerSite]:
-    """Flower with the page, on a bad day."""
-    told = Told(canned.busy(), calls={canned.CALL: canned.call()}, causes={"deadline": canned.cause()})
-    async with FlowerSite(told) as serving:
-        yield serving
 
 
 def taken(site: FlowerSite) -> list[dict[str, Any]]:

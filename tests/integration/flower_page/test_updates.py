@@ -6,36 +6,19 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.support import flower_canned as canned
-from tests.support.browser import chromium, visiting
-from tests.support.flower_site import FlowerSite, Told
+from tests.support.browser import visiting
 from tests.support.polling import aeventually
 from understudy.words import span
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from playwright.async_api import Browser
 
+    from tests.support.flower_site import FlowerSite
+
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One for all tests of this file."""
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def site() -> AsyncIterator[FlowerSite]:
-    """Flower with the page, on a bad day."""
-    told = Told(canned.busy(), calls={canned.CALL: canned.call()}, causes={"deadline": canned.cause()})
-    async with FlowerSite(told) as serving:
-        yield serving
 
 
 async def test_what_changes_is_seen_without_loading_the_page_again(browser: Browser, site: FlowerSite) -> None:
