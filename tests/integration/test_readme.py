@@ -59,7 +59,9 @@ def extras_exist(line: str) -> None:
 
 
 def consumes_a_queue(line: str) -> None:
-    worker = re.fullmatch(r"celery -A workers worker -Q ([a-z.]+) -c [0-9]+ -n \1@%h", line)
+    worker = re.fullmatch(
+        r"celery -A workers worker -Q ([a-z.]+) -c [0-9]+(?: --prefetch-multiplier 2)? -n \1@%h", line
+    )
     assert worker, line
     assert worker[1].removesuffix(".batch") in BUILT_IN
 

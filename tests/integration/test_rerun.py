@@ -25,7 +25,7 @@ BY: dict[str, Any] = {"who": "ann", "why": "the providers are back"}
 def out(stack: Stack) -> None:
     """No provider answers."""
     for provider in stack.providers.values():
-        provider.set_fate(Fate(status=500))
+        provider.set_fate(Fate(refuse=True))
 
 
 async def well(stack: Stack, look: Look) -> None:
@@ -60,7 +60,7 @@ async def test_a_bots_call_ends_done_and_its_inbox_is_told(stack: Stack) -> None
         await done(look, call_id)
         record = await look.record(call_id)
         assert [attempt.what for attempt in record.attempts] == ["answered"]
-        assert {attempt.what for attempt in record.earlier} == {"server_error"}
+        assert {attempt.what for attempt in record.earlier} == {"refused"}
         assert record.deadline - record.created == 30_000
         assert await look.ends_told([call_id]) == {call_id: 2}
         # whoever comes back for it by its id gets the answer

@@ -100,11 +100,16 @@ class UpProcess:
         os.killpg(self.process.pid, number)
 
     def ended(self) -> int:
-        """Wait for its end, after which nothing that it started may be left; returns its exit status."""
+        """Wait for its end, soon after which nothing that it started may be left; returns its exit status."""
         status = self.process.wait(LIMIT_S)
         for reader in self._readers:
             reader.join()
-        assert self.left() == set()
+
+        def none_left() -> bool:
+            assert self.left() == set()
+            return True
+
+        eventually(none_left)  # what it leaves is ended by those who watch over it
         return status
 
     def left(self) -> set[str]:
