@@ -44,6 +44,7 @@ from workers.metrics_server import MetricsServer, metrics_server
 from workers.prober import Prober
 from workers.reconciler import Reconciler
 from workers.redispatch import tellings_of
+from workers.revocations import Revocations
 from workers.tools import load
 from workers.watch import Watch
 from workers.work import Work
@@ -83,6 +84,7 @@ class Runtime:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: MetricsServer | None = None
         self._checks: Checks | None = None
+        self._revocations: Revocations | None = None
 
     def start(self, loop: LoopThread) -> None:
         """Start on the worker's loop; Redis may be away."""
@@ -100,6 +102,7 @@ class Runtime:
         self._listen()
         self.loop = loop
         loop.submit(self._start()).result(START_S)
+        self._revocations = Revocations(loop, self.context.ledger, self._send)
         self._serve(loop)
         _current = self
 
@@ -188,10 +191,14 @@ class Runtime:
             self.loop.call_soon(self.heartbeat.stopped)
 
     def revoked(self, ids: list[str]) -> None:
-        """Somebody revoked these tasks: their calls are cancelled, wherever they are, unless others share them."""
-        if self.loop:
-            for task_id in ids:
-                self.loop.submit(self._revoked(task_id))
+        """Somebody revoked these tasks."""
+        if self._revocations:
+            self._revocations.heard(ids)
+
+    def revoke_stored(self, task_id: str) -> None:
+        """A task's result says that it was revoked."""
+        if self._revocations:
+            self._revocations.stored(task_id)
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run on the worker's loop, from a Celery thread that waits for it."""
@@ -217,10 +224,6 @@ class Runtime:
         _current = None
         if tracing.is_on():
             await asyncio.to_thread(tracing.stop, traced.STOP_S)
-
-    async def _revoked(self, task_id: str) -> None:
-        reply = await self.context.ledger.revoke(task_id)
-        await self._send(tellings_of(reply, reply.text("id")))
 
     async def _tell_others(self, call_id: str, task: str) -> None:
         await self._send(tellings_of(await self.context.ledger.tell_others(call_id, task), call_id))
@@ -253,5 +256,5 @@ def make_hooks(app: Celery) -> WorkerHooks:
         on_stopping=parts.consumer_stopped,
         on_stop=parts.stop,
         on_revoked=parts.revoked,
-        on_revoke_stored=parts.told,
+        on_revoke_stored=parts.revoke_stored,
     )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bot_client import Unavailable
 from tests.support.command_line import CommandLine
+from tests.support.polling import aeventually
 from tests.support.stack import Stack
 from tests.support.tls_redis import TlsRedis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from bot_client import Understudy
 
 pytestmark = [
     pytest.mark.redis_server,
@@ -38,9 +42,20 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsStack]:
         yield stack
 
 
+async def provider_of_a_call(llm: Understudy) -> str:
+    """Who answered: a client gives a connection a second, which a busy machine may want for its handshake alone."""
+
+    async def answered() -> str:
+        with suppress(Unavailable):
+            return (await llm.moderate("hello")).provider
+        return ""
+
+    return await aeventually(answered)
+
+
 async def test_a_call_goes_to_a_worker_and_back(encrypted: TlsStack) -> None:
     async with encrypted.client() as llm:
-        assert (await llm.moderate("hello")).provider == "ollama"
+        assert await provider_of_a_call(llm) == "ollama"
     assert "rediss://" in next(iter(encrypted.workers.values())).text()
 
 
@@ -49,7 +64,7 @@ async def test_the_authority_can_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(encrypted.redis.authority))
     async with encrypted.client(redis_url=encrypted.redis.bare_url()) as llm:
-        assert (await llm.moderate("hello")).provider == "ollama"
+        assert await provider_of_a_call(llm) == "ollama"
 
 
 async def test_a_server_whose_authority_is_unknown_is_not_trusted(encrypted: TlsStack, tmp_path: Path) -> None:
