@@ -47,7 +47,7 @@ async def provider_of_a_call(llm: Understudy) -> str:
 
     async def answered() -> str:
         with suppress(Unavailable):
-            return (await llm.moderate("hello")).provider
+            return (await llm.moderate("hello")).provider or ""
         return ""
 
     return await aeventually(answered)
