@@ -14,8 +14,8 @@ from bot_client.cli.output import document, is_json, line
 from understudy.errors import SettingsError
 from understudy.providers import providers_from
 from understudy.settings import load_settings
+from understudy.state.audit import note
 from understudy.state.health import CLOSED
-from understudy.state.operations import note
 from understudy.words import span, words
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot_client.cli.amounts import Dollars
+from bot_client.cli.decider import operator_options
 from bot_client.cli.installation import installed
 from bot_client.cli.jobs_view import details, job_document, jobs_table
 from bot_client.cli.options import json_option
@@ -73,26 +74,32 @@ def show(job_id: str) -> None:
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@operator_options
 @json_option
-def pause(job_id: str) -> None:
+def pause(job_id: str, who: str | None, reason: str) -> None:
     """Let a job open no further calls; those that are open end."""
-    _say(asyncio.run(_steered(job_id, lambda known: known.pause(job_id, owner_here()))), f"The job pauses. {HEARD_S}")
+    by = _by(who, reason)
+    _say(asyncio.run(_steered(job_id, lambda known: known.pause(job_id, **by))), f"The job pauses. {HEARD_S}")
 
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@operator_options
 @json_option
-def resume(job_id: str) -> None:
+def resume(job_id: str, who: str | None, reason: str) -> None:
     """Let a paused job go on."""
-    _say(asyncio.run(_steered(job_id, lambda known: known.resume(job_id))), f"The job goes on. {HEARD_S}")
+    by = _by(who, reason)
+    _say(asyncio.run(_steered(job_id, lambda known: known.resume(job_id, **by))), f"The job goes on. {HEARD_S}")
 
 
 @jobs.command()
 @click.argument("job_id", metavar="ID")
+@operator_options
 @json_option
-def cancel(job_id: str) -> None:
+def cancel(job_id: str, who: str | None, reason: str) -> None:
     """End a job; what it has written stays, and its command takes it up again."""
-    job = asyncio.run(_steered(job_id, lambda known: known.cancel(job_id, owner_here())))
+    by = _by(who, reason)
+    job = asyncio.run(_steered(job_id, lambda known: known.cancel(job_id, **by)))
     ended = job.ended is not None
     _say(job, f"The job has ended; it is {job.state}." if ended and job.state != CANCELLED else "The job is cancelled.")
 
@@ -101,17 +108,19 @@ def cancel(job_id: str) -> None:
 @click.argument("job_id", metavar="ID")
 @click.option("--window", type=_Window(), help="Calls in flight at most; `auto` leaves it to the job.")
 @click.option("--budget-usd", type=_Budget(), help="What the job may cost in all; `none` leaves the other budgets.")
+@operator_options
 @json_option
-def set_(job_id: str, window: int | str | None, budget_usd: int | str | None) -> None:
+def set_(job_id: str, window: int | str | None, budget_usd: int | str | None, who: str | None, reason: str) -> None:
     """Change a job's window or budget while it runs."""
     if window is None and budget_usd is None:
         raise click.UsageError("Give --window, --budget-usd or both.")
+    by = _by(who, reason)
 
     async def work(known: Jobs) -> None:
         if window is not None:
-            await known.set_window(job_id, window if isinstance(window, int) else None)
+            await known.set_window(job_id, window if isinstance(window, int) else None, **by)
         if budget_usd is not None:
-            await known.set_budget(job_id, budget_usd if isinstance(budget_usd, int) else None)
+            await known.set_budget(job_id, budget_usd if isinstance(budget_usd, int) else None, **by)
 
     _say(asyncio.run(_steered(job_id, work)), f"Set. {HEARD_S}")
 
@@ -133,6 +142,11 @@ async def _steered(job_id: str, steer: Callable[[Jobs], Awaitable[None]] | None 
         except UnknownJob as error:
             missing = error
     raise missing
+
+
+def _by(who: str | None, why: str) -> dict[str, str]:
+    """Who steers, as the job shows it; by default who is here."""
+    return {"who": owner_here() if who is None else who, "why": why}
 
 
 def _say(job: Job, sentence: str) -> None:

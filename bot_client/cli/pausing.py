@@ -13,7 +13,7 @@ from bot_client.cli.output import document, is_json, line
 from understudy.errors import SettingsError
 from understudy.providers import providers_from, queue_names
 from understudy.settings import load_settings
-from understudy.state.operations import note
+from understudy.state.audit import note
 from understudy.words import span
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bot_client.cli.decider import UNSAID
 from tests.support.command_line import CommandLine
 from understudy.state.job import JobSpec, owner_here
 from understudy.state.jobs import JobRun, Jobs
@@ -82,8 +83,19 @@ async def test_a_job_is_paused_set_resumed_and_cancelled_from_elsewhere(cli: Com
     assert (await cli.run("jobs", "set", "j1", "--window", "auto", "--budget-usd", "none")).status == 0
     control = await run.beat(PROGRESS)
     assert (control.window, control.budget_microusd) == (None, None)
-    assert (await cli.run("jobs", "cancel", "j1", "--json")).json["state"] == "cancelled"
+    cancelled = await cli.run("jobs", "cancel", "j1", "--json", "--who", "ann", "--why", "wrong rules")
+    assert cancelled.json["state"] == "cancelled"
     assert (await run.beat(PROGRESS)).cancelled
+    audit = (await cli.run("audit", "--json")).json["entries"]
+    assert [(entry["what"], entry["who"], entry["why"]) for entry in reversed(audit)] == [
+        ("pause job j1", owner_here(), UNSAID),
+        ("window 4 for job j1", owner_here(), UNSAID),
+        ("budget $0.25 for job j1", owner_here(), UNSAID),
+        ("resume job j1", owner_here(), UNSAID),
+        ("window auto for job j1", owner_here(), UNSAID),
+        ("budget none for job j1", owner_here(), UNSAID),
+        ("cancel job j1", "ann", "wrong rules"),
+    ]
 
 
 async def test_without_jobs_a_sentence_says_so(cli: CommandLine) -> None:
@@ -104,6 +116,7 @@ async def test_jobs_that_ended_long_ago_are_shown_with_all(cli: CommandLine, run
     [
         (("show", "nope"), 5, "No job has the id nope"),
         (("pause", "nope"), 5, "No job has the id nope"),
+        (("pause", "j1", "--who", " "), 2, "jobs: who must be text of 1 to 200 characters."),
         (("set", "j1"), 2, "Give --window, --budget-usd or both."),
         (("set", "j1", "--window", "0"), 2, "a whole number from 1 to 10,000, or auto"),
         (("set", "j1", "--budget-usd", "much"), 2, "an amount in US dollars"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 KEYS = Keys("t:")
+BY = {"who": "ann", "why": "spam"}
 SPEC = JobSpec("j1", "old messages", "ops@host", window=16, budget_microusd=5_000_000, input="in.jsonl", output="o")
 
 
@@ -53,18 +54,18 @@ async def test_a_job_is_seen_with_all_that_its_runner_says(jobs: Elsewhere) -> N
 async def test_the_runner_hears_what_operators_want_with_its_next_beat(jobs: Elsewhere) -> None:
     run = await jobs.create(SPEC)
     assert not run.control.paused
-    await jobs.pause("j1", "ann@desk")
-    await jobs.set_window("j1", 3)
-    await jobs.set_budget("j1", 1_000)
+    await jobs.pause("j1", who="ann@desk", why="spam")
+    await jobs.set_window("j1", 3, **BY)
+    await jobs.set_budget("j1", 1_000, **BY)
     control = await run.beat({}, state="running")
     assert (control.paused, control.who, control.window, control.budget_microusd) == (True, "ann@desk", 3, 1_000)
     assert ((await jobs.get("j1")).state, (await jobs.get("j1")).why) == ("paused", "by ann@desk")
-    await jobs.resume("j1")
-    await jobs.set_window("j1", None)
-    await jobs.set_budget("j1", None)
+    await jobs.resume("j1", **BY)
+    await jobs.set_window("j1", None, **BY)
+    await jobs.set_budget("j1", None, **BY)
     control = await run.beat({})
     assert (control.want, control.who, control.window, control.budget_microusd) == ("run", "", None, None)
-    await jobs.cancel("j1", "bob@desk")
+    await jobs.cancel("j1", who="bob@desk", why="spam")
     assert (await run.beat({})).cancelled
     assert (await jobs.get("j1")).state == "cancelled"
 
@@ -79,13 +80,13 @@ async def test_why_a_job_waits_is_seen(jobs: Elsewhere) -> None:
 async def test_each_operation_bears_being_repeated(jobs: Elsewhere, times: int) -> None:
     run = await jobs.create(SPEC, "r1")
     for _ in range(times):
-        await jobs.pause("j1", "ann")
+        await jobs.pause("j1", **BY)
     for _ in range(times):
         assert (await run.open()).paused
     for _ in range(times):
         assert (await run.beat({"done": 1})).paused
     for _ in range(times):
-        await jobs.cancel("j1", "ann")
+        await jobs.cancel("j1", **BY)
     for _ in range(times):
         await run.end({"done": 2}, state="cancelled", why="by ann")
     job = await jobs.get("j1")
@@ -107,7 +108,12 @@ async def test_two_operators_at_once_leave_one_of_their_wishes_whole(jobs: Elsew
     run = await jobs.create(SPEC)
     wishes: list[Any] = []
     for i in range(20):
-        wishes += [jobs.pause("j1", f"p{i}"), jobs.resume("j1"), jobs.set_window("j1", i + 1), jobs.set_budget("j1", i)]
+        wishes += [
+            jobs.pause("j1", who=f"p{i}", why="spam"),
+            jobs.resume("j1", **BY),
+            jobs.set_window("j1", i + 1, **BY),
+            jobs.set_budget("j1", i, **BY),
+        ]
     await asyncio.gather(*wishes)
     control = await run.beat({})
     assert control.paused == control.who.startswith("p")
@@ -127,15 +133,15 @@ async def test_a_job_without_beats_is_lost_and_its_next_runner_takes_it_on(jobs:
 
 async def test_a_pause_holds_over_a_new_start_and_a_cancel_does_not(jobs: Elsewhere) -> None:
     await jobs.create(SPEC)
-    await jobs.pause("j1", "ann")
+    await jobs.pause("j1", **BY)
     assert (await jobs.create(SPEC)).control.paused
-    await jobs.cancel("j1", "ann")
+    await jobs.cancel("j1", **BY)
     assert (await jobs.create(SPEC)).control.want == "run"
 
 
 async def test_what_operators_set_holds_for_a_start_that_says_nothing_else(jobs: Elsewhere) -> None:
     await jobs.create(SPEC)
-    await jobs.set_budget("j1", 7)
+    await jobs.set_budget("j1", 7, **BY)
     plain = JobSpec("j1", "old messages", "ops@host")
     control = (await jobs.create(plain)).control
     assert (control.window, control.budget_microusd) == (16, 7)
@@ -145,7 +151,7 @@ async def test_what_operators_set_holds_for_a_start_that_says_nothing_else(jobs:
 async def test_a_lost_job_is_cancelled_at_once_and_its_runner_hears_of_it_when_it_comes_back(jobs: Elsewhere) -> None:
     run = await jobs.create(SPEC)
     jobs.shift = LOST_MS + 1_000
-    await jobs.cancel("j1", "ann")
+    await jobs.cancel("j1", **BY)
     assert (await jobs.get("j1")).ended is not None
     assert (await run.beat({"done": 1})).cancelled
     assert (await jobs.get("j1")).state == "cancelled"
@@ -155,8 +161,8 @@ async def test_an_ended_job_is_not_steered(jobs: Elsewhere) -> None:
     run = await jobs.create(SPEC)
     await run.end({"done": 1}, state="done")
     with pytest.raises(InvalidRequest, match=r"the job has ended \(done\)"):
-        await jobs.pause("j1")
-    await jobs.cancel("j1")  # there is nothing left to end
+        await jobs.pause("j1", **BY)
+    await jobs.cancel("j1", **BY)  # there is nothing left to end
     assert (await jobs.get("j1")).state == "done"
     jobs.shift = LOST_MS * 2
     assert (await jobs.get("j1")).state == "done"
@@ -164,8 +170,8 @@ async def test_an_ended_job_is_not_steered(jobs: Elsewhere) -> None:
 
 async def test_what_redis_lost_is_told_again_with_what_operators_had_set(redis: Redis, jobs: Elsewhere) -> None:
     run = await jobs.create(SPEC)
-    await jobs.pause("j1", "ann")
-    await jobs.set_budget("j1", 7)
+    await jobs.pause("j1", **BY)
+    await jobs.set_budget("j1", 7, **BY)
     await run.beat({})
     await redis.flushall()
     control = await run.beat({"done": 8})
@@ -192,10 +198,10 @@ async def test_an_unknown_job_is_named(jobs: Elsewhere) -> None:
     with pytest.raises(UnknownJob, match="No job has the id nope"):
         await jobs.get("nope")
     with pytest.raises(UnknownJob):
-        await jobs.pause("nope")
+        await jobs.pause("nope", **BY)
 
 
 @pytest.mark.parametrize("window", [0, -1, 10_001])
 async def test_a_window_has_limits(jobs: Elsewhere, window: int) -> None:
     with pytest.raises(InvalidRequest, match="window is"):
-        await jobs.set_window("j1", window)
+        await jobs.set_window("j1", window, **BY)

@@ -232,12 +232,13 @@ async def test_allow_goes_on_with_the_paid_one_but_never_past_its_budget(
 
 async def test_an_operator_pauses_resumes_and_cancels_a_job(stack: Stack, tmp_path: Path) -> None:
     job = Job(stack, tmp_path, messages(150), "--window", "2", "--name", "steered")
+    by = {"who": "ann", "why": "the rules are wrong"}
     async with stack.look() as look:
         jobs = Jobs(look.redis, look.keys)
         with job.running("--rate", "5/s") as process:
             eventually(lambda: len(job.verdicts()) > 3, limit_s=60)
             (mine,) = [found for found in await jobs.latest() if found.name == "steered"]
-            await jobs.pause(mine.id, "ann")
+            await jobs.pause(mine.id, **by)
 
             async def paused() -> bool:
                 told = (await jobs.get(mine.id)).progress
@@ -245,10 +246,10 @@ async def test_an_operator_pauses_resumes_and_cancels_a_job(stack: Stack, tmp_pa
 
             await aeventually(paused, limit_s=60)
             held = len(job.verdicts())
-            await jobs.resume(mine.id)
-            await jobs.set_window(mine.id, 6)
+            await jobs.resume(mine.id, **by)
+            await jobs.set_window(mine.id, 6, **by)
             eventually(lambda: len(job.verdicts()) > held + 2, limit_s=60)
-            await jobs.cancel(mine.id, "ann")
+            await jobs.cancel(mine.id, **by)
             out, _ = process.communicate(timeout=60)
             assert process.returncode == 1, out
             assert "was cancelled by ann" in out

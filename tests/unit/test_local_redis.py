@@ -120,7 +120,11 @@ def test_a_leashed_process_and_its_children_end_when_their_starter_is_killed() -
 
 
 def test_a_stopped_process_that_ignores_sigterm_is_killed_after_its_grace() -> None:
-    process = LeashedProcess(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+    ours, its = os.pipe()
+    process = LeashedProcess(["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], output=its)
+    os.close(its)
+    with os.fdopen(ours) as said:
+        assert said.readline() == "ready\n"
     process.stop(grace_s=0.2)
     assert not process.alive
     assert process.exit_code == -signal.SIGKILL

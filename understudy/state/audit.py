@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from understudy.errors import InvalidRequest
 from understudy.state.lua import Lua
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 10_000
 """As many entries are kept, about."""
+
+MAX_NOTE = 200
+"""Characters of who and why."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,25 @@ class Audit:
 def audited(*, who: str, what: str, why: str) -> dict[str, str]:
     """An entry as the scripts take it; its token tells a repeat of a command from a second action."""
     return {"who": who, "what": what, "why": why, "token": uuid4().hex}
+
+
+def note(action: str, field: str, text: object) -> str:
+    """What an operator says of an action, as one line.
+
+    Raises:
+        InvalidRequest: it is empty, too long or no text.
+    """
+    line = " ".join(text.encode("utf-8", "replace").decode("utf-8").split()) if isinstance(text, str) else ""
+    if not line:
+        raise InvalidRequest(f"{action}: {field} must be text of 1 to {MAX_NOTE} characters.")
+    if len(line) > MAX_NOTE:
+        raise InvalidRequest(f"{action}: {field} has {len(line):,} characters; at most {MAX_NOTE} are allowed.")
+    return line
+
+
+def checked_entry(action: str, what: str, who: str, why: str) -> dict[str, str]:
+    """An entry of what an operator does, its who and why checked as by `note`."""
+    return audited(who=note(action, "who", who), what=what[: 2 * MAX_NOTE], why=note(action, "why", why))
 
 
 def entry_ms(entry_id: str) -> int:

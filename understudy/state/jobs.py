@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from understudy.errors import InvalidRequest, UnknownJob
+from understudy.money import dollars
+from understudy.state.audit import checked_entry
 from understudy.state.job import CANCEL, LOST_MS, PAUSE, REPLACED, RUN, Control, Job, JobSpec, read_job
 from understudy.state.keys import JOB_TTL_MS
 from understudy.state.lua import Lua, Reply
@@ -25,6 +27,7 @@ MAX_LISTED = 1_000
 class Jobs:
     """All jobs of an installation.
 
+    Operators' methods take `who` acts and `why`, 1 to 200 characters, and note them in the audit log.
     Every method raises ``redis.exceptions.RedisError`` where Redis cannot be reached, and bears being repeated.
     """
 
@@ -58,38 +61,42 @@ class Jobs:
             raise _unknown(job_id)
         return found[0]
 
-    async def pause(self, job_id: str, who: str = "") -> None:
+    async def pause(self, job_id: str, *, who: str, why: str) -> None:
         """Let a job open no further calls until it is resumed."""
-        await self._steer(job_id, want=PAUSE, who=who)
+        await self._steer(job_id, "pause", who, why, want=PAUSE)
 
-    async def resume(self, job_id: str) -> None:
+    async def resume(self, job_id: str, *, who: str, why: str) -> None:
         """Let a paused job go on."""
-        await self._steer(job_id, want=RUN)
+        await self._steer(job_id, "resume", who, why, want=RUN)
 
-    async def cancel(self, job_id: str, who: str = "") -> None:
+    async def cancel(self, job_id: str, *, who: str, why: str) -> None:
         """End a job: what it has written stays, and its command can be started again."""
-        await self._steer(job_id, want=CANCEL, who=who)
+        await self._steer(job_id, "cancel", who, why, want=CANCEL)
 
-    async def set_window(self, job_id: str, window: int | None) -> None:
+    async def set_window(self, job_id: str, window: int | None, *, who: str, why: str) -> None:
         """Set how many calls a job may have in flight; None leaves it to its runner."""
         if window is not None and not 1 <= window <= MAX_WINDOW:
             raise InvalidRequest(f"jobs: window is {window:,}; 1 to {MAX_WINDOW:,} are allowed.")
-        await self._steer(job_id, fields={"window_wanted": _or_gone(window)})
+        said = "auto" if window is None else str(window)
+        await self._steer(job_id, f"window {said} for", who, why, fields={"window_wanted": _or_gone(window)})
 
-    async def set_budget(self, job_id: str, budget_microusd: int | None) -> None:
+    async def set_budget(self, job_id: str, budget_microusd: int | None, *, who: str, why: str) -> None:
         """Set what a job may cost in all; None takes its own budget away."""
         if budget_microusd is not None and budget_microusd < 0:
             raise InvalidRequest("jobs: the budget must not be negative.")
-        await self._steer(job_id, fields={"budget_microusd": _or_gone(budget_microusd)})
+        said = "none" if budget_microusd is None else dollars(budget_microusd)
+        await self._steer(job_id, f"budget {said} for", who, why, fields={"budget_microusd": _or_gone(budget_microusd)})
 
-    async def _steer(self, job_id: str, **args: Any) -> None:
-        """Steer a job.
+    async def _steer(self, job_id: str, action: str, who: str, why: str, **args: Any) -> None:
+        """Steer a job, and note it in the audit log.
 
         Raises:
             UnknownJob: there is none of this id.
-            InvalidRequest: it has ended.
+            InvalidRequest: it has ended, or who or why break their limit.
         """
-        reply = Reply.of(await self.lua("job_steer", id=job_id, lost=LOST_MS, ttl=JOB_TTL_MS, **args))
+        entry = checked_entry("jobs", f"{action} job {job_id}", who, why)
+        steered = {"lost": LOST_MS, "ttl": JOB_TTL_MS, "who": entry["who"], "audit": entry, **args}
+        reply = Reply.of(await self.lua("job_steer", id=job_id, **steered))
         if reply.word == "missing":
             raise _unknown(job_id)
         if reply.word == "ended" and args.get("want") != CANCEL:

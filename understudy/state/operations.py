@@ -11,7 +11,7 @@ from understudy.contracts import KINDS
 from understudy.errors import InvalidRequest, SettingsError, UnknownCall
 from understudy.pricing import PACKAGE, priced, unpriced
 from understudy.providers import queue_names
-from understudy.state.audit import Audit, audited
+from understudy.state.audit import Audit, checked_entry
 from understudy.state.ended import Ended
 from understudy.state.health import SUFFIXES
 from understudy.state.ledger import Ledger, Reply
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from understudy.providers import Provider
     from understudy.settings import Settings
     from understudy.state.keys import Keys
-
-MAX_NOTE = 200
-"""Characters of who and why."""
 
 MAX_S = 86_400
 """A day: what is to last longer belongs in the settings."""
@@ -67,13 +64,13 @@ class Operations:
             InvalidRequest: there is no such provider, or a limit is broken.
         """
         name, ms = self._provider(provider, "force").name, _ms(for_s, "force")
-        entry = _entry("force", f"force {name} {_span(ms)}", who, why)
+        entry = checked_entry("force", f"force {name} {_span(ms)}", who, why)
         value = json.dumps({"provider": name, "who": entry["who"], "why": entry["why"]}, ensure_ascii=False)
         await self._control(self.keys.forced(), entry, value=value, ms=ms)
 
     async def unforce(self, *, who: str, why: str) -> bool:
         """Take the forced provider back; whether there was one."""
-        return await self._control(self.keys.forced(), _entry("unforce", "unforce", who, why))
+        return await self._control(self.keys.forced(), checked_entry("unforce", "unforce", who, why))
 
     async def clear(self, provider: str | None, *, who: str, why: str) -> None:
         """Take a provider's health for good again, or everybody's: breaker closed, pauses and preference gone.
@@ -83,7 +80,7 @@ class Operations:
         """
         chosen = self.providers if provider is None else (self._provider(provider, "clear"),)
         for each in chosen:
-            entry = _entry("clear", f"clear {each.name}", who, why)
+            entry = checked_entry("clear", f"clear {each.name}", who, why)
             queues = [each.name + suffix for suffix in SUFFIXES]
             await self.lua("clear", provider=each.name, model=each.model, queues=queues, audit=entry)
 
@@ -94,13 +91,13 @@ class Operations:
             InvalidRequest: there is no such queue, or a limit is broken.
         """
         name, ms = self._queue(queue, "pause"), _ms(for_s, "pause")
-        entry = _entry("pause", f"pause {name} {_span(ms)}", who, why)
+        entry = checked_entry("pause", f"pause {name} {_span(ms)}", who, why)
         await self._control(self.keys.paused(name), entry, value=entry["why"], ms=ms)
 
     async def resume(self, queue: str, *, who: str, why: str) -> bool:
         """Take a queue's pause back, whoever set it; whether there was one."""
         name = self._queue(queue, "resume")
-        return await self._control(self.keys.paused(name), _entry("resume", f"resume {name}", who, why))
+        return await self._control(self.keys.paused(name), checked_entry("resume", f"resume {name}", who, why))
 
     async def cancel(self, call_id: str, *, who: str, why: str) -> str:
         """End a call, whoever waits for it; returns its state's letter: `X`, or how it had ended before.
@@ -108,7 +105,7 @@ class Operations:
         Raises:
             UnknownCall: no call has this id.
         """
-        entry = _entry("cancel", f"cancel {call_id}", who, why)
+        entry = checked_entry("cancel", f"cancel {call_id}", who, why)
         letter = Reply.of(await self.lua("cancel", id=call_id, operator=True, audit=entry)).word
         if letter == "missing":
             raise UnknownCall("No call has this id, or its record has expired.")
@@ -138,7 +135,7 @@ class Operations:
         It gets a new deadline and waits for a worker to send it. What it was charged stays charged. Refused also where
         Celery revoked its task, for workers drop what comes for it.
         """
-        entry = _entry("retry", f"retry {call_id}", who, why)
+        entry = checked_entry("retry", f"retry {call_id}", who, why)
         reply = await self.lua("rerun", id=call_id, audit=entry, **_run())
         return Reply.of(reply).word == "rerun"
 
@@ -161,7 +158,7 @@ class Operations:
         """
         ids = (await self.ended.ids(reason))[:limit]
         word = "call" if len(ids) == 1 else "calls"
-        entry = _entry("retry", f"retry cause {reason} ({len(ids):,} {word})", who, why)
+        entry = checked_entry("retry", f"retry cause {reason} ({len(ids):,} {word})", who, why)
         if not ids:
             return 0
         await self.lua("audit", audit=entry)
@@ -202,24 +199,6 @@ def drain_ms(depth: int, concurrency: int, p50_ms: int | None) -> int | None:
     if concurrency <= 0 or p50_ms is None:
         return None
     return math.ceil(depth / concurrency) * p50_ms
-
-
-def note(action: str, field: str, text: object) -> str:
-    """What an operator says of an action, as one line.
-
-    Raises:
-        InvalidRequest: it is empty, too long or no text.
-    """
-    line = " ".join(text.encode("utf-8", "replace").decode("utf-8").split()) if isinstance(text, str) else ""
-    if not line:
-        raise InvalidRequest(f"{action}: {field} must be text of 1 to {MAX_NOTE} characters.")
-    if len(line) > MAX_NOTE:
-        raise InvalidRequest(f"{action}: {field} has {len(line):,} characters; at most {MAX_NOTE} are allowed.")
-    return line
-
-
-def _entry(action: str, what: str, who: str, why: str) -> dict[str, str]:
-    return audited(who=note(action, "who", who), what=what[: 2 * MAX_NOTE], why=note(action, "why", why))
 
 
 def _run() -> dict[str, object]:

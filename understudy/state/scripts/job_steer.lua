@@ -1,6 +1,6 @@
 -- job_steer: an operator steers a job; its runner hears of it with its next beat. A job without a runner is cancelled
 -- at once.
--- args: id lost ttl want (run pause cancel) who fields {window_wanted budget_microusd; '' takes one back}
+-- args: id lost ttl want (run pause cancel) who audit fields {window_wanted budget_microusd; '' takes one back}
 local key = P .. 'job:' .. a.id
 local got = redis.call('HMGET', key, 'created', 'ended', 'beat', 'state')
 if not got[1] then return { 'missing' } end
@@ -17,4 +17,5 @@ for name, value in pairs(a.fields or {}) do
   if value == '' then redis.call('HDEL', key, name) else redis.call('HSET', key, name, value) end
 end
 redis.call('PEXPIRE', key, a.ttl)
+audit(a.audit)
 return { 'steered' }
