@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("understudy.client")
 
 MAX_BATCH = 200
+REDIS = "understudy.one_client:Transport"
 REPLY_S, CONNECT_S = 2.0, 1.0
 """Nobody waits for the thread, but a broker that hangs must not keep it for long."""
 
@@ -195,6 +196,7 @@ def connection_from(settings: Settings) -> Connection:
     tls = url.startswith(("rediss://", "amqps://"))
     return Connection(
         celery_url(url),
+        transport=REDIS if url.startswith(("redis://", "rediss://")) else None,
         connect_timeout=CONNECT_S,
         ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if tls and url.startswith("rediss") else None,
         transport_options=options,

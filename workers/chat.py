@@ -199,8 +199,6 @@ def _client(provider: Provider) -> openai.AsyncOpenAI:
     )
     if provider.name != OPENAI:
         http.event_hooks = {"request": [_only_ours(key)]}
-    # The SDK imports its resources at their first use, which would hold up the loop.
-    client.chat.completions.with_streaming_response  # noqa: B018
     return client
 
 
@@ -231,26 +229,25 @@ def _headers(call_id: str | None, *, probe: bool) -> dict[str, str]:
 async def _exchange(
     client: openai.AsyncOpenAI, provider: Provider, body: dict[str, Any], headers: dict[str, str]
 ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
-    # The whole body goes in here: as arguments the SDK would check each message against its types, 1 ms a call.
-    given: dict[str, Any] = {"extra_body": body, "extra_headers": headers, "timeout": _timeout(provider)}
+    # The SDK's way for addresses that it does not know: a method of its own would check and copy the body, and wrap the
+    # response, for 0.5 ms a call.
     screens = "input" in body
+    given: dict[str, Any] = {"body": body, "options": {"headers": headers, "timeout": _timeout(provider)}}
     with _translated():
-        if screens:
-            sending = client.moderations.with_streaming_response.create(input="", **given)
-        else:
-            create = client.chat.completions.with_streaming_response.create
-            sending = create(model=provider.model, messages=(), stream=True, **given)
-        async with sending as response:
+        path = "/moderations" if screens else "/chat/completions"
+        response = await client.post(path, cast_to=httpx2.Response, stream=True, **given)
+        try:
             pieces, kind = _pieces(response), response.headers.get("content-type", "")
             yield ("application/json", as_completion(pieces)) if screens else (kind, pieces)
+        finally:
+            await response.aclose()
 
 
-def _pieces(response: openai.AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
+def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     """The bytes of the answer; as they come, unless they are encoded: each token spares three generators."""
-    raw = response.http_response
-    if "content-encoding" in raw.headers or not isinstance(raw.stream, httpx2.AsyncByteStream):
-        return response.iter_bytes()
-    return aiter(raw.stream)
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.AsyncByteStream):
+        return response.aiter_bytes()
+    return aiter(response.stream)
 
 
 @contextmanager
