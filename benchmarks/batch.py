@@ -9,6 +9,7 @@ The messages are those of the SMS Spam Collection (`label<TAB>text`), from `--sm
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import statistics
@@ -24,13 +25,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot_client import Understudy
+from tasks.moderation import build as moderation_prompt
+from understudy.contracts.moderation import ModerationRequest
+from understudy.providers import providers_from
 from understudy.settings import load_settings
+from workers.chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW, ANSWER_MS = 16, 200
+PLAIN_S = 10
 LIVE_RATE, LIVE_S = 5, 30
 SMS = ROOT.parent / "shared" / "data" / "sms.tsv"
 PARTS = ("rate", "memory", "live")
@@ -116,15 +122,42 @@ def _memory_mb(pid: int) -> float:
 
 
 def rate(folder: Path, texts: list[str]) -> None:
-    """All messages through stand-ins of 200 ms with a window of 16."""
-    with stack(ANSWER_MS) as env:
-        told = followed(remoderate(written(folder, texts, len(texts)), env, "--window", str(WINDOW)))
+    """All messages through stand-ins of 200 ms with a window of 16; beside it, what a loop of 16 requests does."""
     possible = WINDOW * 1000 / ANSWER_MS
+    with stack(ANSWER_MS) as env:
+        plain = [asyncio.run(_plain(texts, env))]
+        told = followed(remoderate(written(folder, texts, len(texts)), env, "--window", str(WINDOW)))
+        plain.append(asyncio.run(_plain(texts, env)))
     asked = told["asked"] / told["elapsed_s"]
     click.echo(
         f"rate: {told['done']:,} rows in {told['elapsed_s']:.1f} s; {asked:.1f} calls/s of {possible:.0f} possible"
         f" ({100 * asked / possible:.1f} %), {told['done'] / told['elapsed_s']:.1f} rows/s"
     )
+    click.echo(
+        f"rate: a loop of {WINDOW} requests without a queue: {plain[0]:.1f} calls/s before, {plain[1]:.1f} after"
+        f" ({100 * min(plain) / possible:.1f} to {100 * max(plain) / possible:.1f} %)"
+    )
+
+
+async def _plain(texts: list[str], env: dict[str, str]) -> float:
+    """Calls each second of coroutines that ask the primary one after another, as a bot without a queue would."""
+    settings = load_settings(env_file=None, understudy_order="ollama", ollama_url=env["OLLAMA_URL"])
+    (provider,) = providers_from(settings)
+    chat, numbers = Chat([provider]), itertools.count()
+    until = time.monotonic() + PLAIN_S
+
+    async def ask(place: int) -> None:
+        await asyncio.sleep(place * ANSWER_MS / 1000 / WINDOW)  # or all would ask in the same moment for ever
+        while time.monotonic() < until:
+            prompt = moderation_prompt(ModerationRequest(text=texts[next(numbers) % len(texts)]))
+            await chat.complete(provider, prompt)
+
+    began = time.monotonic()
+    try:
+        await asyncio.gather(*map(ask, range(WINDOW)))
+        return next(numbers) / (time.monotonic() - began)
+    finally:
+        await chat.close()
 
 
 def memory(folder: Path, texts: list[str], rows: int) -> None:

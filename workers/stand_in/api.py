@@ -178,6 +178,11 @@ class Api:
         ends_early = _first(fate.stall_after, fate.cut_after)
         head = self._head(ask)
         chunks = list(wire.token_chunks(head, reply, whole_calls=fate.tool_style != "split"))
+        if not fate.drip_ms and ends_early is None and fate.malformed_after is None:
+            # Nothing lies between them: they leave together, as what a real server has at hand does.
+            record.tokens, record.outcome = len(chunks), _outcome(fate)
+            await response.write(b"".join([*chunks, *wire.closing_chunks(head, ask, reply, fate)]))
+            return response
         for n, chunk in enumerate(chunks):
             if n == ends_early:
                 break
