@@ -11,6 +11,8 @@ from understudy.pricing import Price, cost_microusd, max_cost_microusd
 from understudy.tokens import estimate_tokens, upper_bound_tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import BaseModel
 
 REPEATED_LIMIT = 4
@@ -78,12 +80,27 @@ def estimate_of(kind: str, request: BaseModel, price: Price, *, paid_max_tokens:
         paid_max_tokens: the token limit of a paid answer where neither the kind nor the request has one.
     """
     frame, text = FRAMES[kind], request.model_dump_json(exclude_defaults=True)
-    limit = getattr(request, "max_tokens", None) or frame.max_tokens or paid_max_tokens
+    answer = min(_limit(kind, request, paid_max_tokens), frame.answer_tokens)
+    usage = Usage(prompt_tokens=frame.tokens + estimate_tokens(text), completion_tokens=answer)
+    return Estimate(1, cost_microusd(price, usage), *_most(kind, request, price, paid_max_tokens))
+
+
+def most_with_repeat(kind: str, request: BaseModel, prices: Sequence[Price], *, paid_max_tokens: int) -> int:
+    """The dearest of what one call costs at most at these prices, in micro-dollars: the `repeated` of its estimate."""
+    return max(_most(kind, request, price, paid_max_tokens)[1] for price in prices)
+
+
+def _most(kind: str, request: BaseModel, price: Price, paid_max_tokens: int) -> tuple[int, int]:
+    """At most for one answer, and for one that is asked for once more."""
+    frame, text = FRAMES[kind], request.model_dump_json(exclude_defaults=True)
+    limit = _limit(kind, request, paid_max_tokens)
     size = frame.bytes + _bytes(text, escapes=frame.escapes)
-    usage = Usage(prompt_tokens=frame.tokens + estimate_tokens(text), completion_tokens=min(limit, frame.answer_tokens))
     most = max_cost_microusd(price, size, limit)
-    again = max_cost_microusd(price, size + QUOTED_BYTES, REPEATED_LIMIT * limit)
-    return Estimate(1, cost_microusd(price, usage), most, most + again)
+    return most, most + max_cost_microusd(price, size + QUOTED_BYTES, REPEATED_LIMIT * limit)
+
+
+def _limit(kind: str, request: BaseModel, paid_max_tokens: int) -> int:
+    return getattr(request, "max_tokens", None) or FRAMES[kind].max_tokens or paid_max_tokens
 
 
 def _bytes(text: str, *, escapes: bool) -> int:

@@ -146,7 +146,9 @@ class Settings(BaseSettings):
     )
     understudy_watch: bool = Field(default=True, description="true or false")
     understudy_preferred_max_s: Days = 1800.0
-    understudy_forced_s: Days = 1800.0
+    understudy_forced_s: float = Field(
+        1800.0, ge=1, le=86_400, description="a number of seconds from 1 to 86400 (a day)"
+    )
     understudy_max_requests: int = Field(default=8, ge=1, le=100, description="a whole number from 1 to 100")
     understudy_inbox_maxlen: int = Field(
         20_000, ge=100, le=10_000_000, description="a whole number from 100 to 10000000"

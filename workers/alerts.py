@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 from redis.exceptions import RedisError
@@ -28,6 +29,7 @@ class Alerts:
     def __init__(self, ledger: Ledger, metrics: Metrics | None = None) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        self._token = uuid4().hex
 
     async def run(self) -> None:
         """Look for ever."""
@@ -42,7 +44,8 @@ class Alerts:
 
     async def look(self) -> int:
         """Say what is new; returns how much it was."""
-        rows = await self._ledger.lua("alerts", most=MOST)
+        rows = await self._ledger.lua("alerts", most=MOST, token=self._token)
+        self._token = uuid4().hex  # until a reply comes, the same: it gets the same alerts
         for flat in rows:
             alert = dict(zip(flat[::2], flat[1::2], strict=True))
             _say(alert)

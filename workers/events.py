@@ -35,6 +35,8 @@ class Sender:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._events: deque[tuple[Any, str, EventDispatcher]] = deque(maxlen=KEPT)
+        self._turn = threading.Lock()
+        """Of what waits and whether all is sent: one without the other would be wrong."""
         self._more = threading.Event()
         self._sent = threading.Event()
         self._thread: threading.Thread | None = None
@@ -43,8 +45,9 @@ class Sender:
 
     def put(self, event: Any, routing_key: str, of: EventDispatcher) -> None:
         """Send an event, or a list of them, soon."""
-        self._events.append((event, routing_key, of))
-        self._sent.clear()
+        with self._turn:
+            self._events.append((event, routing_key, of))
+            self._sent.clear()
         self._more.set()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="understudy-events", daemon=True)
@@ -66,8 +69,9 @@ class Sender:
                 self._disconnect()
                 time.sleep(QUIET_S)
                 self._more.set()
-            if not self._events:
-                self._sent.set()
+            with self._turn:
+                if not self._events:
+                    self._sent.set()
 
     def _send_all(self) -> None:
         while self._events:

@@ -1,7 +1,8 @@
 """Flower is closed by default: what it serves beyond this machine asks for a login, or it does not start.
 
-Flower itself listens on every interface and asks for nothing. It gives no hook for its command, but it has Celery
-import the tasks before it listens, and that can be heard.
+Its own buttons and the actions of its API are off: they tell no operator from a reader, and write no audit log. Flower
+itself listens on every interface and asks for nothing. It gives no hook for its command, but it has Celery import the
+tasks before it listens, and that can be heard.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def _look(**_: Any) -> None:
         return
     from tornado.options import options  # noqa: PLC0415 - a worker needs none of it
 
+    options.read_only = True
     try:
         if not options.basic_auth:
             options.basic_auth = logins_in_file()

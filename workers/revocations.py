@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
+
+import structlog
 
 from workers.redispatch import tellings_of
 
@@ -12,9 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
-    from understudy.state.ledger import Ledger
+    from workers.context import Context
     from workers.ends import Publish
     from workers.loop import LoopThread
+
+INSIST_S = 60.0
+"""How long a revocation is kept while the ledger is out of reach."""
+
+log = structlog.get_logger("understudy.worker")
 
 
 class Revocations:
@@ -22,13 +30,13 @@ class Revocations:
 
     Args:
         loop: where the ledger is asked.
-        ledger: of the calls.
+        context: of the worker, with the ledger of the calls.
         send: publishes what Celery is to hear of calls that go on for others.
     """
 
-    def __init__(self, loop: LoopThread, ledger: Ledger, send: Callable[[list[Publish]], Awaitable[None]]) -> None:
+    def __init__(self, loop: LoopThread, context: Context, send: Callable[[list[Publish]], Awaitable[None]]) -> None:
         self._loop = loop
-        self._ledger = ledger
+        self._context = context
         self._send = send
         # The loop holds each for as long as it is under way.
         self._cancelling: WeakValueDictionary[str, Future[None]] = WeakValueDictionary()
@@ -43,11 +51,17 @@ class Revocations:
         self._loop.submit(self._told(task_id, self._cancelling.get(task_id)))
 
     async def _cancel(self, task_id: str) -> None:
-        reply = await self._ledger.revoke(task_id)
-        await self._send(tellings_of(reply, reply.text("id")))
+        # It is said once: while the ledger is out of reach, it is kept here.
+        until = time.monotonic() + INSIST_S
+        try:
+            reply = await self._context.insist(lambda: self._context.ledger.revoke(task_id), until=until)
+            await self._send(tellings_of(reply, reply.text("id")))
+        except Exception as error:
+            log.error("a revoked call cannot be cancelled", call=task_id, error=type(error).__name__)
+            raise
 
     async def _told(self, task_id: str, cancelling: Future[None] | None) -> None:
         # Celery stores it in the same moment: told of a call that has not ended, the ledger would forget it again.
         if cancelling is not None:
-            await asyncio.wait([asyncio.wrap_future(cancelling)])
-        await self._ledger.told(task_id)
+            await asyncio.wrap_future(cancelling)
+        await self._context.ledger.told(task_id)

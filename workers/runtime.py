@@ -102,7 +102,7 @@ class Runtime:
         self._listen()
         self.loop = loop
         loop.submit(self._start()).result(START_S)
-        self._revocations = Revocations(loop, self.context.ledger, self._send)
+        self._revocations = Revocations(loop, self.context, self._send)
         self._serve(loop)
         _current = self
 

@@ -201,7 +201,7 @@ class Work:
         """The call is not ours any more: its request was stopped, its permit goes back."""
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._context.ledger.report(run.call_id, run.report())
+                await self._context.ledger.report(run.call_id, run.report(), last=True)
         if why in (Reason.CANCELLED, TERMINATED):
             self._context.metrics.attempted(run.kind, run.attempt("cancelled"))
             self._context.metrics.ended_by_ledger(run.kind, Reason.CANCELLED)

@@ -38,7 +38,7 @@ class Steering:
         self._asking = asking
         self._progress = progress
         self._policy = Policy("moderation", spend=plan.spend, local_only=plan.local_only, only=plan.only, batch=True)
-        self._window = Window()
+        self._window = Window(0)
         self._memory = Memory()
         self._slots = 0
         self._job: JobRun | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from understudy.routing import Policy
     from understudy.state.health import Snapshot
 
-FIRST = 8
+FIRST = 16
 """Where a window begins, and begins again after a pause; it doubles from there until live calls mind."""
 
 SHARE = 0.5

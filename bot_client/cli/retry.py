@@ -143,7 +143,7 @@ def _refuse(call_id: str, state: str, status: Exit) -> None:
     if state == GONE:
         why = "no call has this id, or its record has expired"
     elif state == "refused":
-        why = "it changed meanwhile, or Celery revoked its task"
+        why = "it changed meanwhile, Celery revoked its task, or has yet to hear how it ended"
     else:
         why = f"it is {state}; only calls that failed or were cancelled run again"
     complain(f"{call_id}: {why}.", as_json=False, type_name="NotRunAgain", status=status)

@@ -121,13 +121,16 @@ async def test_an_outage_costs_few_requests_and_ends_by_itself(
 
         await aeventually(half_open)
         took = time.monotonic() - back
-        _, following = await timed(llm, "the next one")
-        assert way(following) == [("ollama", "answered")]
+
+        async def used() -> bool:  # a client may look at the breaker as it was a moment ago
+            return way((await timed(llm, "one of the next"))[1]) == [("ollama", "answered")]
+
+        await aeventually(used)
         for i in range(2):
             await timed(llm, f"closes it {i}")
         assert await look.breaker() == CLOSED
     figure(
         f"outage of {outage_s:.0f} s under a call each {pace_s} s",
         f"{len(calls)} calls, {reached} of their requests reached the primary (limit 6), half-open {took:.2f} s after "
-        "its return (limit 3 s), the next call used it",
+        "its return (limit 3 s), then used",
     )

@@ -176,7 +176,7 @@ async def test_it_works_under_a_prefix(redis_stack: Stack, stack: Stack) -> None
         assert flower.by().get(API).status == 401
 
 
-async def test_without_a_login_only_who_comes_by_a_name_of_this_machine_may_act(
+async def test_without_a_login_only_who_comes_by_a_name_of_this_machine_is_served_and_may_act(
     redis_stack: Stack, stack: Stack
 ) -> None:
     environment = {**redis_stack.environment, "UNDERSTUDY_OPERATORS": "local"}
@@ -185,11 +185,29 @@ async def test_without_a_login_only_who_comes_by_a_name_of_this_machine_may_act(
         rebound.host = f"evil.example.org:{flower.port}"
         assert (here.overview()["who"], here.overview()["may_act"]) == ("local", True)
         assert here.done("unforce") == "No provider was forced."
-        seen = rebound.overview()
+        for path in ("/providers", "/providers/static/providers.js", API, f"{API}/call/c1", f"{API}/cause/deadline"):
+            assert rebound.get(path).status == 403
+        assert rebound.get(API).error == "Without a login this is shown under localhost or 127.0.0.1 alone."
+        assert rebound.ask("POST", f"{API}/act", "{}").status == 403
+        # a proxy may ask for a login by itself
+        seen = proxied.get(API, X_Forwarded_For="10.0.0.1").json()
         assert (seen["who"], seen["may_act"]) == (None, False)
-        refused = rebound.act("unforce")
-        assert (refused.status, refused.error) == (403, seen["why_not"])
-        assert proxied.get(API, X_Forwarded_For="10.0.0.1").json()["may_act"] is False
+
+
+async def test_flowers_own_actions_are_off(redis_stack: Stack, stack: Stack) -> None:
+    environment = {**redis_stack.environment, "FLOWER_UNAUTHENTICATED_API": "true"}
+    with FlowerProcess(redis_stack.directory, environment) as flower:
+        here = flower.by()
+        for path in (
+            "/api/task/apply/celery.backend_cleanup",
+            "/api/task/async-apply/moderation",
+            "/api/task/send-task/moderation",
+            "/api/task/abort/one",
+            "/api/task/revoke/one",
+            "/api/worker/shutdown/ollama@test",
+            "/api/worker/queue/cancel-consumer/ollama@test?queue=ollama",
+        ):
+            assert here.ask("POST", path, "{}").status == 403
 
 
 async def test_with_oauth_the_operator_is_the_address_that_signed_in(redis_stack: Stack, stack: Stack) -> None:

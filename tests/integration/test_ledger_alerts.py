@@ -95,3 +95,16 @@ async def test_each_alert_is_one_line_in_one_workers_log(redis: Redis) -> None:
     said: list[Any] = [(line["event"], line["name"], line["budget"], line["percent"]) for line in lines]
     assert said == [("alert", "budget", "day", percent) for percent in (50, 80, 100)]
     assert lines[0]["limit"] == "$0.0006"
+
+
+async def test_a_repeat_after_a_lost_reply_gets_the_same_alerts_and_others_none(redis: Redis) -> None:
+    drive = await Drive(redis).ticking()
+    await run_paid(drive, "c1", budget(day=2 * MOST))
+    first = await drive.ledger.lua("alerts", most=9, token="one")
+    assert len(first) == 1
+    assert await drive.ledger.lua("alerts", most=9, token="two") == []
+    assert await drive.ledger.lua("alerts", most=9, token="one") == first
+    await run_paid(drive, "c2", budget(day=2 * MOST))
+    second = await drive.ledger.lua("alerts", most=9, token="two")
+    assert second != first and second
+    assert await drive.ledger.lua("alerts", most=9, token="one") == []

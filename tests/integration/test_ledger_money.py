@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.support.ledger import Drive
 from tests.support.money import MOST, again, begun, charged, opened, report, run_paid, totals
 
@@ -65,6 +67,31 @@ async def test_a_request_that_was_certainly_not_billed_settles_at_nothing(redis:
     run = await run_paid(drive)
     await drive.fail_over(run, to="ollama", report=report(drive, run, 0, verdict="none"))
     assert await charged(drive) == 0
+
+
+@pytest.mark.parametrize("last", ["hop", "finish", "report"])
+async def test_a_request_whose_grant_never_came_was_not_sent_and_is_not_charged(redis: Redis, last: str) -> None:
+    drive = await driven(redis)
+    run = await run_paid(drive)
+    assert (await again(drive, run, report(drive, run, 0, verdict="none"))).word == "run"
+    assert await charged(drive) == AGAIN
+    told = report(drive, run, 0, verdict="none")
+    for _ in range(2):
+        if last == "hop":
+            await drive.fail_over(run, to="ollama", report=told)
+        elif last == "finish":
+            await drive.finish(run, report=told)
+        else:
+            await drive.ledger.report("c1", told, last=True)
+        assert await charged(drive) == 0
+
+
+async def test_a_report_between_two_requests_leaves_the_later_one_alone(redis: Redis) -> None:
+    drive = await driven(redis)
+    run = await run_paid(drive)
+    await again(drive, run, report(drive, run, 0, verdict="none"))
+    await drive.ledger.report("c1", report(drive, run, 0, verdict="none"))
+    assert await charged(drive) == AGAIN
 
 
 async def test_a_free_provider_reserves_nothing(redis: Redis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -15,7 +16,7 @@ from workers.revocations import Revocations
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from understudy.state.ledger import Ledger
+    from workers.context import Context
     from workers.ends import Publish
 
 
@@ -51,13 +52,29 @@ async def nothing(_: list[Publish]) -> None:
     """None is to be published."""
 
 
-@pytest.mark.parametrize("failure", [None, ConnectionError()])
-def test_the_ledger_is_told_after_the_call_is_cancelled(loop: LoopThread, failure: Exception | None) -> None:
-    ledger = SlowLedger(failure)
-    revocations = Revocations(loop, cast("Ledger", ledger), nothing)
-    revocations.heard(["one"])
-    revocations.stored("one")
-    revocations.stored("another")  # that waits for nothing
+def revocations(loop: LoopThread, ledger: SlowLedger) -> Revocations:
+    """Without the patience of a worker."""
+    context = SimpleNamespace(ledger=ledger, insist=lambda operation, until: operation())
+    return Revocations(loop, cast("Context", context), nothing)
+
+
+def test_the_ledger_is_told_after_the_call_is_cancelled(loop: LoopThread) -> None:
+    ledger = SlowLedger()
+    ours = revocations(loop, ledger)
+    ours.heard(["one"])
+    ours.stored("one")
+    ours.stored("another")  # that waits for nothing
     eventually(lambda: ledger.done == ["told another"])
     loop.call_soon(ledger.may_go_on.set)
     eventually(lambda: ledger.done == ["told another", "revoke one", "told one"])
+
+
+def test_where_it_cannot_be_cancelled_the_ledger_is_not_told_that_celery_knows(loop: LoopThread) -> None:
+    ledger = SlowLedger(ConnectionError())
+    ours = revocations(loop, ledger)
+    ours.heard(["one"])
+    ours.stored("one")
+    loop.call_soon(ledger.may_go_on.set)
+    eventually(lambda: ledger.done == ["revoke one"])
+    ours.stored("after it")
+    eventually(lambda: ledger.done == ["revoke one", "told after it"])

@@ -79,7 +79,7 @@ class Ended:
             before_ms: only those that failed before it, to read on.
         """
         ids = await self._ids(reason, before_ms, limit)
-        found = [record for record in await self._records(ids) if record and record.state == FAILED]
+        found = [record for record in await self.records(ids) if record and record.state == FAILED]
         return [
             EndedCall(
                 record.id,
@@ -108,7 +108,7 @@ class Ended:
         seconds, _ = await self.redis.time()
         return int(seconds) * 1000 - ENDED_MS
 
-    async def _records(self, ids: Sequence[str]) -> list[Record | None]:
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
         """Their records; of many that one version cannot read, the others."""
         try:
             return await self.ledger.records(ids)

@@ -118,9 +118,13 @@ class Ledger:
             money=money.fields() if money else None,
         )
 
-    async def report(self, call_id: str, report: Report) -> None:
-        """Tell what a request told about its provider, and free its permit; counted once."""
-        await self._run("report", id=call_id, report=report.fields(call_id))
+    async def report(self, call_id: str, report: Report, *, last: bool = False) -> None:
+        """Tell what a request told about its provider, and free its permit; counted once.
+
+        Args:
+            last: nothing more comes of the attempt: a request that was granted after this one was never sent.
+        """
+        await self._run("report", id=call_id, report=report.fields(call_id), last=last or None)
 
     async def hop(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from understudy.providers import Provider
     from understudy.settings import Settings
     from understudy.state.keys import Keys
+    from understudy.state.record import Record
 
 MAX_S = 86_400
 """A day: what is to last longer belongs in the settings."""
@@ -125,8 +127,9 @@ class Operations:
             raise SettingsError(f"What it could cost is not known here: install {PACKAGE}, or set UNDERSTUDY_PRICES.")
         total = 0
         for start in range(0, len(ids), PAGE):
-            records = await self.ledger.records(ids[start : start + PAGE])
-            total += sum(rerun_cost(record, known, self.settings) for record in records if record)
+            records = await self.ended.records(ids[start : start + PAGE])
+            # In a thread: a page of long conversations takes a second, for which nobody else on this loop should wait.
+            total += await asyncio.to_thread(_costs, records, known, self.settings)
         return total
 
     async def rerun(self, call_id: str, *, who: str, why: str) -> bool:
@@ -199,6 +202,10 @@ def drain_ms(depth: int, concurrency: int, p50_ms: int | None) -> int | None:
     if concurrency <= 0 or p50_ms is None:
         return None
     return math.ceil(depth / concurrency) * p50_ms
+
+
+def _costs(records: Sequence[Record | None], paid: Sequence[Provider], settings: Settings) -> int:
+    return sum(rerun_cost(record, paid, settings) for record in records if record)
 
 
 def _run() -> dict[str, object]:

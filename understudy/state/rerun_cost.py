@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import Spend
 from understudy.errors import InvalidRequest
-from understudy.estimate import FRAMES, estimate_of
+from understudy.estimate import FRAMES, most_with_repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 def rerun_cost(record: Record, paid: Sequence[Provider], settings: Settings) -> int:
     """What a call costs at most, in micro-dollars, if the dearest paid provider that may answer it does.
 
-    That is an answer of its whole token limit that cannot be used, and is asked for once more; with tools, for each of
-    its model turns, not counting how long their results make its prompt. Never more than what its own limit leaves.
+    That is as many requests as a call may make, in pairs of an answer of its whole token limit that cannot be used and
+    a repeat; with tools, for each of its model turns, not counting how long their results make its prompt. Never more
+    than what its own limit leaves.
 
     Args:
         paid: the paid providers, with their prices.
@@ -37,8 +39,8 @@ def rerun_cost(record: Record, paid: Sequence[Provider], settings: Settings) -> 
         return 0  # no worker can read it either: it fails before it costs anything
     limit = settings.llm_max_tokens or settings.understudy_paid_max_tokens
     prices = [provider.price for provider in allowed if provider.price]
-    each = max(estimate_of(record.kind, request, price, paid_max_tokens=limit).repeated for price in prices)
+    pair = most_with_repeat(record.kind, request, prices, paid_max_tokens=limit)
     turns = getattr(request, "max_model_turns", 1) if getattr(request, "tools", None) else 1
-    most = each * turns
+    most = pair * math.ceil(settings.understudy_max_requests / 2) * turns
     own = options.max_cost_microusd
     return most if own is None else min(most, max(0, own - sum(record.charges.values())))

@@ -167,13 +167,17 @@ class Spend:
     async def _uses(self, budgets: Budgets, today: date) -> tuple[BudgetUse, ...]:
         (day,), (month,) = await self.days([today]), await self.months([today])
         jobs = sorted(field[4:] for field in day if field.startswith("job:"))[:MAX_JOBS]
-        return (*budget_uses(budgets, day, month, today), *[use for job in jobs for use in await self._use_of(job)])
+        return (*budget_uses(budgets, day, month, today), *await self._uses_of(jobs))
 
-    async def _use_of(self, job: str) -> list[BudgetUse]:
-        """Of a job's budget, where it has one."""
-        limit: Any = (await self.redis.hmget(self.keys.job(job), ["budget_microusd"]))[0]
-        totals = await self.job(job)
-        return [BudgetUse(f"job {job}", job, int(limit), totals.get("total", 0))] if limit else []
+    async def _uses_of(self, jobs: Sequence[str]) -> list[BudgetUse]:
+        """Of the jobs' budgets, those that have one, in one round trip."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.hget(self.keys.job(job), "budget_microusd")
+                pipe.hget(self.keys.spend_job(job), "total")
+            rows: list[Any] = await pipe.execute()
+        found = zip(jobs, rows[::2], rows[1::2], strict=True)
+        return [BudgetUse(f"job {job}", job, int(limit), int(float(used or 0))) for job, limit, used in found if limit]
 
     async def _totals(self, keys: Sequence[str]) -> list[dict[str, int]]:
         async with self.redis.pipeline(transaction=False) as pipe:

@@ -32,6 +32,7 @@ class View:
         self._on_seen = on_seen
         self._seen: Snapshot | None = None
         self._seen_at = 0.0
+        self._changes = 0
         self._reading: asyncio.Task[None] | None = None
 
     async def latest(self) -> Snapshot:
@@ -62,14 +63,17 @@ class View:
         Raises:
             RedisError, OSError: Redis cannot be reached.
         """
+        changes = self._changes
         seen = await self._health.snapshot()
-        self._seen, self._seen_at = seen, time.monotonic()
+        if changes == self._changes:  # else it may be what was before the change
+            self._seen, self._seen_at = seen, time.monotonic()
         self._on_seen(seen)
         return seen
 
     def forget(self) -> None:
         """Read the health anew for whoever asks next: it was changed just now."""
         self._seen = None
+        self._changes += 1
 
     async def aclose(self) -> None:
         """Let a reading that is under way end."""

@@ -152,7 +152,9 @@ async def _retry(call_id: str, operations: Operations, by: dict[str, Any]) -> st
     record = await operations.ledger.record(call_id)
     if record is None:
         raise UnknownCall("No call has this id, or its record has expired.")
-    why = "Celery revoked its task" if record.state in (FAILED, CANCELLED) else f"it is {STATES[record.state]}"
+    why = f"it is {STATES[record.state]}"
+    if record.state in (FAILED, CANCELLED):
+        why = "Celery revoked its task, or has yet to hear how it ended; in that case try again in a moment"
     raise NotPossible(f"The call {call_id} cannot be run again: {why}.")
 
 

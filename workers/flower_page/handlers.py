@@ -14,7 +14,7 @@ from tornado.web import Finish, HTTPError, RequestHandler, StaticFileHandler, au
 from understudy.errors import InvalidRequest, Unavailable, UnderstudyError, UnknownCall
 from workers.flower_page.acting import MAX_BODY, read_action
 from workers.flower_page.installation import SETTING
-from workers.flower_page.visitor import Visitor, basic_login, is_foreign, local_login, visitor
+from workers.flower_page.visitor import Visitor, basic_login, is_foreign, is_misled, local_login, visitor
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,6 +38,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Flower itself sends `X-Content-Type-Options` alone."""
+
+MISLED = "Without a login this is shown under localhost or 127.0.0.1 alone."
 
 STATUSES: tuple[tuple[type[UnderstudyError], int], ...] = (
     (Unavailable, 503),
@@ -65,6 +67,11 @@ class Guarded(BaseHandler):
         except TypeError:
             raise HTTPError(401) from None
 
+    def is_misled(self) -> bool:
+        """Whether nobody is asked for a login, and the browser was sent here under a foreign name."""
+        options = self.application.options
+        return not options.basic_auth and not options.auth and is_misled(self.request.headers)
+
     @property
     def visitor(self) -> Visitor:
         """Who looks; only for a request that is signed in."""
@@ -87,6 +94,11 @@ class Guarded(BaseHandler):
 class Page(Guarded):
     """The page; its script asks for the rest."""
 
+    def prepare(self) -> None:
+        """Nothing under a foreign name."""
+        if self.is_misled():
+            raise HTTPError(403, reason=MISLED)
+
     @authenticated
     def get(self) -> None:
         """The page itself, and the cookie that its script sends back with each action."""
@@ -100,6 +112,8 @@ class Static(Guarded, StaticFileHandler):
         """Nothing without a login."""
         if not self.current_user:
             raise HTTPError(401)
+        if self.is_misled():
+            raise HTTPError(403)
 
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - tornado's own hook
         """A file is asked for again each time, and not sent again while it is the same."""
@@ -113,6 +127,8 @@ class Api(Guarded):
         """Nothing without a login."""
         if not self.current_user:
             self.refuse(401, "Sign in to Flower first.")
+        if self.is_misled():
+            self.refuse(403, MISLED)
 
     def check_xsrf_cookie(self) -> None:
         """`Act` looks at the token itself, whatever Flower's settings say."""

@@ -45,7 +45,7 @@ CONNECT_S = 0.8
 
 REPLY_S = 1.6
 READ_S = 1.8
-"""The page says within two seconds that Redis is away."""
+"""The page, which asks a second after each answer, says within three seconds that Redis is away."""
 
 MANY_S = 20.0
 """For what is counted over thousands of calls; `REPLY_S` bounds each of its commands."""

@@ -78,6 +78,11 @@ def local_login(headers: Mapping[str, str]) -> str | None:
     return LOCAL if name in LOOPBACK_NAMES else None
 
 
+def is_misled(headers: Mapping[str, str]) -> bool:
+    """Whether a browser came without a proxy by a name that is not this machine's: a foreign site can have it do so."""
+    return local_login(headers) is None and not any(name in headers for name in FORWARDED)
+
+
 def is_foreign(headers: Mapping[str, str]) -> bool:
     """Whether a request that is to change something was made by the page of another site."""
     if site := headers.get("Sec-Fetch-Site"):

@@ -2,7 +2,7 @@
 -- args: id epoch token st reason outcome attempt report; provider primary primary_model preferred_ms paid (an answer)
 -- Report and permit come first: they count even when the outcome is refused.
 local c = load_call(a.id)
-report(a.id, c, a.report)
+report(a.id, c, a.report, true)
 if not c then return { 'refused', 'why', 'missing' } end
 if has_ended(c) then
   if c.finished_by == a.token and int(c.epoch) == a.epoch then return { 'accepted', 'waiters', waiters(c) } end

@@ -3,7 +3,7 @@
 --       to queue | until | st reason outcome; new_round; resend depth force
 -- Report and permit come first: they count even when the hop is refused.
 local c = load_call(a.id)
-report(a.id, c, a.report)
+report(a.id, c, a.report, a.by ~= 'reconciler')
 if not c then return { 'refused', 'why', 'missing' } end
 local mine = a.token .. '@' .. string.format('%.0f', a.turn)
 if c.hopped == mine then

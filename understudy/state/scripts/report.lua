@@ -1,4 +1,4 @@
 -- report: what one request told about its provider, at once; its permit is freed, and it counts once.
--- args: id report
-report(a.id, load_call(a.id), a.report)
+-- args: id report last (nothing more comes of its attempt)
+report(a.id, load_call(a.id), a.report, a.last)
 return { 'ok' }

@@ -112,20 +112,25 @@ export class Actions {
   }
 
   retryCause({ reason }) {
+    const request = { action: "retry_cause", reason };
     this.#ask({
       title: "Run all of these calls again?",
-      says: readCause(reason, { cost: true }).then((cause) => [
-        `${count(cause.total, "call")} that failed (${cause.words}) will run again, from the beginning.`,
-        cost(cause.worst_microusd),
-      ]),
+      says: readCause(reason, { cost: true }).then((cause) => {
+        request.limit = Math.max(cause.total, 1); // no more than what is confirmed, however many fail meanwhile
+        return [
+          `${count(cause.total, "call")} that failed (${cause.words}) will run again, from the beginning.`,
+          cost(cause.worst_microusd),
+        ];
+      }),
       verb: "Run all again",
-      request: { action: "retry_cause", reason },
+      request,
     });
   }
 
   #ask(question) {
     this.confirmation.ask({
       ...question,
+      failed: (sentence) => this.notice.say(sentence),
       done: (sentence) => {
         this.notice.say(sentence);
         this.changed();

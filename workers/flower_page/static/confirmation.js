@@ -7,6 +7,7 @@ export class Confirmation {
   #asked = 0;
   #request = null;
   #done = null;
+  #failed = null;
   #opener = null;
 
   constructor() {
@@ -28,12 +29,14 @@ export class Confirmation {
    * Opens the dialog.
    *
    * `says` is a list of sentences, or a promise of one where something must be read first: until then nothing can be
-   * confirmed. `request` is what is posted, without its `why` and `for_s`; `done` gets the sentence of the answer.
+   * confirmed. `request` is what is posted, without its `why` and `for_s`; `done` gets the sentence of the answer, and
+   * `failed` what went wrong, where the dialog has been closed meanwhile.
    */
-  async ask({ title, says, verb, request, timed = false, done }) {
+  async ask({ title, says, verb, request, timed = false, done, failed }) {
     const number = (this.#asked += 1);
     this.#request = request;
     this.#done = done;
+    this.#failed = failed;
     this.#opener = document.activeElement;
     this.timed = timed;
     this.verb = verb;
@@ -84,14 +87,14 @@ export class Confirmation {
     this.#hold(true);
     setText(this.confirm, "Working…");
     const time = this.timed ? { for_s: Number(this.time.value) } : {};
-    const done = this.#done;
+    const [done, failed] = [this.#done, this.#failed];
     try {
       const sentence = await act({ ...this.#request, ...time, why });
       if (number === this.#asked) this.dialog.close();
       done(sentence);
     } catch (error) {
-      if (number !== this.#asked) return;
-      setText(this.error, error.message);
+      if (number === this.#asked && this.dialog.open) setText(this.error, error.message);
+      else failed(error.message);
     }
     if (number !== this.#asked) return;
     setText(this.confirm, this.verb);

@@ -120,9 +120,16 @@ end
 -- generation.
 -- r: provider, model, rid, gen, verdict (ok hard quality open none), slow, ms, kind, why, jitter, retry_after_ms,
 -- open_ms, pause_ms, queues, cost_microusd (where it is known).
-local function report(id, c, r)
+-- unsent: the last word of an attempt. A request that was granted after the one it tells of was never sent: the grant's
+-- reply was lost, or came too late.
+local function report(id, c, r, unsent)
   if not r then return end
-  settle(id, c, string.sub(r.rid, #id + 2), r.cost_microusd, r)
+  local told = string.sub(r.rid, #id + 2)
+  if unsent and c and c.rid and c.rid ~= told and string.match(c.rid, '^%d+') == string.match(told, '^%d+') then
+    settle(id, c, c.rid, 0, r)
+    redis.call('ZREM', load_breaker(r.provider, r.model).key .. ':permits', id .. ':' .. c.rid)
+  end
+  settle(id, c, told, r.cost_microusd, r)
   local b = load_breaker(r.provider, r.model)
   redis.call('ZREM', b.key .. ':permits', r.rid)
   if c and redis.call('HSETNX', call_key(id), 'rep:' .. r.rid, 1) == 0 then return end
