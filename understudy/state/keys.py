@@ -148,7 +148,8 @@ class Keys:
     def alerts(self) -> str:
         """Stream, 7 days from its last entry: budgets used up to 50, 80 and 100 %, and too many paid calls.
 
-        `alerts:said`, a string, is the latest one that a worker's log has; `alerts:given`, who got the last ones; `alerted:<hour>`, 2 h, that an hour has one.
+        Strings: `alerts:said` is the latest one that a worker's log has; `alerts:given`, who got the last ones;
+        `alerted:<hour>`, 2 h, that an hour has one.
         """
         return f"{self.prefix}alerts"
 
