@@ -31,6 +31,7 @@ class Told:
         document: everything but who looks and what time it is.
         operators: who may act.
         away: a sentence while Redis does not answer.
+        acts: what actions wait for before they are taken or refused.
         holds: answers of the overview that wait for their event, in the order in which they are asked for.
     """
 
@@ -41,6 +42,7 @@ class Told:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     causes: dict[str, dict[str, Any]] = field(default_factory=dict)
     holds: list[asyncio.Event] = field(default_factory=list)
+    acts: asyncio.Event | None = None
     taken: list[Action] = field(default_factory=list)
     asked: int = 0
 
@@ -73,6 +75,8 @@ class Told:
 
     async def act(self, action: Action, who: str) -> str:
         """Write the action down."""
+        if self.acts:
+            await self.acts.wait()
         if self.refuses:
             raise Unavailable(self.refuses)
         self.taken.append(action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ async def test_before_a_cause_is_run_again_it_says_how_many_calls_and_what_they_
         await visit.picture("canned-retry-cause", whole=False)
         assert taken(site) == []
         await visit.confirm("the provider is back")
-        assert taken(site) == [{"name": "retry_cause", "reason": "deadline", "why": "the provider is back"}]
+        confirmed = {"name": "retry_cause", "reason": "deadline", "why": "the provider is back", "limit": 480}
+        assert taken(site) == [confirmed]
 
 
 async def test_before_one_call_is_run_again_it_says_what_it_costs_at_most(browser: Browser, site: FlowerSite) -> None:
@@ -111,6 +113,21 @@ async def test_what_is_refused_stays_open_with_the_reason(browser: Browser, site
         site.told.refuses = ""
         await visit.confirm("to see")
         assert [action["name"] for action in taken(site)] == ["force"]
+
+
+async def test_what_is_refused_after_the_dialog_was_left_is_said_on_the_page(
+    browser: Browser, site: FlowerSite
+) -> None:
+    site.told.refuses, site.told.acts = "Redis did not answer in time.", asyncio.Event()
+    async with visiting(browser, site.address) as visit:
+        await visit.page.get_by_role("button", name="Force ollama").click()
+        await visit.find("#us-dialog-why").fill("to see")
+        await visit.find("#us-dialog-confirm").click()
+        await expect(visit.find("#us-dialog-confirm")).to_have_text("Working…")
+        await visit.page.keyboard.press("Escape")
+        await expect(visit.dialog).to_be_hidden()
+        site.told.acts.set()
+        await expect(visit.find("#us-notice")).to_contain_text("Redis did not answer in time.")
 
 
 async def test_the_keyboard_alone_is_enough(browser: Browser, site: FlowerSite) -> None:
