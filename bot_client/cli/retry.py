@@ -40,12 +40,14 @@ class Plan:
         others: the calls that cannot, with the state of each.
         worst_microusd: what it could cost at most; None where that is not known here.
         unknown: why not.
+        before_ms: of a cause: when they were looked for; those that fail later are not among them.
     """
 
     ids: Sequence[str]
     others: Mapping[str, str]
     worst_microusd: int | None
     unknown: str = ""
+    before_ms: int | None = None
 
     def sentence(self) -> str:
         """What is to happen, in words."""
@@ -92,7 +94,9 @@ def retry(
 async def _plan(ids: Sequence[str], cause: str | None, limit: int | None) -> Plan:
     async with installed() as here:
         if cause is not None:
-            return await _priced(here, (await here.operations.ended.ids(cause))[:limit], {})
+            ended = here.operations.ended
+            before_ms = await ended.now_ms()
+            return await _priced(here, (await ended.ids(cause, before_ms))[:limit], {}, before_ms)
         unique = list(dict.fromkeys(ids))
         records = await here.ledger.records(unique)
         states = {call_id: record.state if record else "" for call_id, record in zip(unique, records, strict=True)}
@@ -101,20 +105,24 @@ async def _plan(ids: Sequence[str], cause: str | None, limit: int | None) -> Pla
         return await _priced(here, fit, others)
 
 
-async def _priced(here: Installation, ids: Sequence[str], others: Mapping[str, str]) -> Plan:
+async def _priced(
+    here: Installation, ids: Sequence[str], others: Mapping[str, str], before_ms: int | None = None
+) -> Plan:
     unknown = ""
     try:
-        return Plan(ids, others, await here.operations.worst_cost(ids))
+        return Plan(ids, others, await here.operations.worst_cost(ids), before_ms=before_ms)
     except SettingsError as error:
         unknown = str(error)
-    return Plan(ids, others, None, unknown)
+    return Plan(ids, others, None, unknown, before_ms)
 
 
 async def _rerun(plan: Plan, cause: str | None, who: str, why: str) -> int | list[str]:
     """How many of a cause will run again, or which."""
     async with installed() as here:
         if cause is not None:
-            return await here.operations.rerun_cause(cause, who=who, why=why, limit=len(plan.ids))
+            return await here.operations.rerun_cause(
+                cause, who=who, why=why, limit=len(plan.ids), before_ms=plan.before_ms
+            )
         return [call_id for call_id in plan.ids if await here.operations.rerun(call_id, who=who, why=why)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,18 @@ async def test_the_calls_of_a_cause_run_again_and_no_others(redis: Redis) -> Non
     assert await noted(operations) == [("ann", "retry cause no_provider (450 calls)", "maintenance")]
     assert await operations.rerun_cause("no_provider", **BY) == 0
     assert len(await noted(operations)) == 1
+
+
+async def test_those_that_failed_after_they_were_counted_do_not_run_again(redis: Redis) -> None:
+    drive = await Drive(redis).ticking()
+    operations = operating(drive)
+    await failed(drive, "seen")
+    await asyncio.sleep(0.002)  # the moment is told in milliseconds
+    moment = await operations.ended.now_ms()
+    await failed(drive, "later")
+    assert await operations.ended.ids("no_provider", moment) == ["seen"]
+    assert await operations.rerun_cause("no_provider", before_ms=moment, **BY) == 1
+    assert (await drive.state("seen"), await drive.state("later")) == ("P", "F")
 
 
 async def test_a_limit_takes_the_newest_calls(redis: Redis) -> None:

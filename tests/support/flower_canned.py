@@ -8,6 +8,7 @@ from typing import Any
 
 MINUTE_MS = 60_000
 LONG = "an-extraordinarily-long-provider-name-without-any-place-to-break-it-0123456789"
+BEFORE_MS = 1_795_000_000_000
 CALL = "0199b0c4-7a51-7d0e-9a8e-3f6f5c1f2b77"
 
 
@@ -207,7 +208,8 @@ def cause(reason: str = "deadline", *, shown: int = 12, total: int = 480) -> dic
         for index in range(shown)
     ]
     words = {"deadline": "its time ran out"}.get(reason, reason)
-    return {"reason": reason, "words": words, "calls": calls, "worst_microusd": 1_234_500, "total": total}
+    told = {"reason": reason, "words": words, "calls": calls, "worst_microusd": 1_234_500, "total": total}
+    return told | {"before_ms": BEFORE_MS}
 
 
 def call(call_id: str = CALL, **changes: Any) -> dict[str, Any]:

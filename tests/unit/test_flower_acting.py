@@ -10,7 +10,7 @@ import pytest
 from understudy.errors import InvalidRequest
 from workers.flower_page.acting import NEEDS, Action, read_action
 
-FIELDS = "provider, queue, call, reason, why, for_s, limit"
+FIELDS = "provider, queue, call, reason, why, for_s, limit, before_ms"
 
 
 def body(**fields: Any) -> bytes:
@@ -67,6 +67,10 @@ def test_each_action_says_why_and_what_it_means(name: str) -> None:
         ({"action": "force", "for_s": float("inf")}, "force: for_s must be a number from 1 to 86,400."),
         ({"action": "force", "for_s": 10**400}, "force: for_s must be a number from 1 to 86,400."),
         ({"action": "retry_cause", "limit": 1.5}, "retry_cause: limit must be a whole number from 1 to 10,000."),
+        (
+            {"action": "retry_cause", "before_ms": 0},
+            f"retry_cause: before_ms must be a whole number from 1 to {2**53:,}.",
+        ),
         ({"action": "retry_cause", "limit": 0}, "retry_cause: limit must be a whole number from 1 to 10,000."),
     ],
 )

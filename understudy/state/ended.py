@@ -93,9 +93,14 @@ class Ended:
             for record in found
         ]
 
-    async def ids(self, reason: str) -> list[str]:
-        """The ids of all calls of a cause, newest first."""
-        return await self._ids(reason, None, None)
+    async def ids(self, reason: str, before_ms: int | None = None) -> list[str]:
+        """The ids of all calls of a cause, newest first; those that ended before a moment, in Redis milliseconds."""
+        return await self._ids(reason, before_ms, None)
+
+    async def now_ms(self) -> int:
+        """The moment by Redis's clock: who takes it along later finds the calls that were there."""
+        seconds, micros = await self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _ids(self, reason: str, before_ms: int | None, limit: int | None) -> list[str]:
         latest = "+inf" if before_ms is None else f"({before_ms}"
@@ -105,8 +110,7 @@ class Ended:
         return list(found)
 
     async def _since(self) -> int:
-        seconds, _ = await self.redis.time()
-        return int(seconds) * 1000 - ENDED_MS
+        return await self.now_ms() - ENDED_MS
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
         """Their records; of many that one version cannot read, the others."""

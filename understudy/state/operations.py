@@ -136,7 +136,7 @@ class Operations:
         """Run a call again that failed or was cancelled; False where it runs, is done, or its record has gone.
 
         It gets a new deadline and waits for a worker to send it. What it was charged stays charged. Refused also where
-        Celery revoked its task, for workers drop what comes for it.
+        Celery revoked its task, and has said so to whoever waits for it.
         """
         entry = checked_entry("retry", f"retry {call_id}", who, why)
         reply = await self.lua("rerun", id=call_id, audit=entry, **_run())
@@ -149,6 +149,7 @@ class Operations:
         who: str,
         why: str,
         limit: int | None = None,
+        before_ms: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Run the calls again that failed for a reason, the newest first; returns how many will.
@@ -157,9 +158,10 @@ class Operations:
 
         Args:
             limit: as many at most.
+            before_ms: those alone that had ended by then, in Redis milliseconds: what an operator saw and confirmed.
             progress: is told how many were looked at, and of how many.
         """
-        ids = (await self.ended.ids(reason))[:limit]
+        ids = (await self.ended.ids(reason, before_ms))[:limit]
         word = "call" if len(ids) == 1 else "calls"
         entry = checked_entry("retry", f"retry cause {reason} ({len(ids):,} {word})", who, why)
         if not ids:

@@ -30,8 +30,10 @@ NEEDS: dict[str, str] = {
 """Each action, and the field without which it means nothing."""
 
 TEXTS = ("provider", "queue", "call", "reason", "why")
-NUMBERS = {"for_s": MAX_S, "limit": 10_000}
+NUMBERS = {"for_s": MAX_S, "limit": 10_000, "before_ms": 2**53}
 """The largest of each; the least is 1."""
+
+WHOLE = ("limit", "before_ms")
 
 MAX_TEXT = 500
 
@@ -47,6 +49,7 @@ class Action:
     Args:
         for_s: of `force` and `pause`.
         limit: of `retry_cause`: so many calls at most.
+        before_ms: of `retry_cause`: those alone that had ended by then, in Redis milliseconds.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Action:
     reason: str | None = None
     for_s: float | None = None
     limit: int | None = None
+    before_ms: int | None = None
 
     @property
     def target(self) -> str:
@@ -94,9 +98,9 @@ def _value(action: str, field: str, value: object) -> Any:
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             raise InvalidRequest(f"{action}: {field} must be a text of at most {MAX_TEXT} characters.")
         return value.strip()
-    kinds = (int,) if field == "limit" else (int, float)
+    kinds = (int,) if field in WHOLE else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not 1 <= value <= NUMBERS[field]:
-        noun = "whole number" if field == "limit" else "number"
+        noun = "whole number" if field in WHOLE else "number"
         raise InvalidRequest(f"{action}: {field} must be a {noun} from 1 to {NUMBERS[field]:,}.")
     return value
 
@@ -159,7 +163,7 @@ async def _retry(call_id: str, operations: Operations, by: dict[str, Any]) -> st
 
 
 async def _retry_cause(action: Action, operations: Operations, by: dict[str, Any]) -> str:
-    number = await operations.rerun_cause(action.target, **by, limit=action.limit)
+    number = await operations.rerun_cause(action.target, **by, limit=action.limit, before_ms=action.before_ms)
     if not number:
         raise UnknownCall(f"No call is left that failed for this reason: {words(action.target)}.")
     return f"{count(number, 'call')} run{'s' if number == 1 else ''} again."

@@ -126,9 +126,10 @@ class Installation:
         """
         ended = Ended(self.redis, self.keys, self.ledger)
         async with _answers(MANY_S):
-            ids = await ended.ids(reason)
+            before_ms = await ended.now_ms()
+            ids = await ended.ids(reason, before_ms)
             calls, worst = await asyncio.gather(ended.of(reason, CALLS), self._worst(ids if cost else []))
-        return view.cause(reason, calls, len(ids)) | (worst if cost else {})
+        return view.cause(reason, calls, len(ids)) | {"before_ms": before_ms} | (worst if cost else {})
 
     async def act(self, action: Action, who: str) -> str:
         """Take an action; what was done, in one sentence."""

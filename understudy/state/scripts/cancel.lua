@@ -28,7 +28,7 @@ elseif not a.operator and not a.task then
   end
 end
 local parked = c.st == 'P'
--- Celery's workers drop what comes for this task from now on: it cannot be run again
+-- Celery tells whoever waits that this task was revoked, which is not taken back: it cannot be run again
 if a.task and not shared then set_call(id, c, { by_celery = 1 }) end
 end_call(id, c, 'X', 'cancelled')
 -- of a plain call Celery hears from its owner, or from the worker that takes its message; parked, it has neither

@@ -16,7 +16,7 @@ if not c then return { 'missing' } end
 -- a repeat after a lost reply gets the same answer
 if c.rerun_by == a.token then return { 'rerun' } end
 if c.st ~= 'F' and c.st ~= 'X' then return { 'refused', 'why', c.st } end
--- Celery's workers drop the messages of a task that was revoked, for hours
+-- Celery has told whoever waited that the task was revoked: that is not taken back
 if c.by_celery == '1' then return { 'refused', 'why', 'revoked' } end
 -- Celery is still to hear of the end: whoever tells it would seem to have told of the next one
 if redis.call('ZSCORE', P .. 'due', a.id) then return { 'refused', 'why', 'untold' } end

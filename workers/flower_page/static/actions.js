@@ -116,7 +116,7 @@ export class Actions {
     this.#ask({
       title: "Run all of these calls again?",
       says: readCause(reason, { cost: true }).then((cause) => {
-        request.limit = Math.max(cause.total, 1); // no more than what is confirmed, however many fail meanwhile
+        request.before_ms = cause.before_ms; // those that are confirmed, and none that fail meanwhile
         return [
           `${count(cause.total, "call")} that failed (${cause.words}) will run again, from the beginning.`,
           cost(cause.worst_microusd),
