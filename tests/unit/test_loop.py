@@ -15,15 +15,7 @@ from workers.job import HARD_LIMIT, SHUTDOWN, SOFT_LIMIT, TERMINATED, Job, JobAb
 from workers.loop import LoopThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
-
-@pytest.fixture
-def loop() -> Iterator[LoopThread]:
-    loop = LoopThread()
-    loop.start()
-    yield loop
-    loop.stop()
+    from collections.abc import Callable, Coroutine
 
 
 class Waiting:

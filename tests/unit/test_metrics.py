@@ -20,15 +20,13 @@ from understudy.state.health import CLOSED, HALF_OPEN, OPEN, Breaker, Snapshot
 from workers import gauges
 from workers.checks import Checks
 from workers.gauges import Gauges
-from workers.loop import LoopThread
 from workers.loop_lag import LoopLag
 from workers.metrics import WHATS, Metrics
 from workers.metrics_server import MetricsServer, metrics_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from workers.context import Context
+    from workers.loop import LoopThread
 
 PROVIDERS = (OLLAMA, OPENAI)
 WRITTEN = "what somebody wrote"
@@ -37,14 +35,6 @@ WRITTEN = "what somebody wrote"
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics(PROVIDERS)
-
-
-@pytest.fixture
-def loop() -> Iterator[LoopThread]:
-    thread = LoopThread()
-    thread.start()
-    yield thread
-    thread.stop()
 
 
 async def forever() -> None:

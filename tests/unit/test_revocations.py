@@ -6,18 +6,14 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-import pytest
-
 from tests.support.polling import eventually
 from understudy.state.lua import Reply
-from workers.loop import LoopThread
 from workers.revocations import Revocations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from workers.context import Context
     from workers.ends import Publish
+    from workers.loop import LoopThread
 
 
 class SlowLedger:
@@ -38,14 +34,6 @@ class SlowLedger:
     async def told(self, task_id: str) -> str:
         self.done.append(f"told {task_id}")
         return "told"
-
-
-@pytest.fixture
-def loop() -> Iterator[LoopThread]:
-    loop = LoopThread()
-    loop.start()
-    yield loop
-    loop.stop()
 
 
 async def nothing(_: list[Publish]) -> None:
