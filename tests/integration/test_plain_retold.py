@@ -30,6 +30,17 @@ NOWHERE = "ollama.batch"
 ANSWER = {"helpful": True, "violation": None, "quality_score": 7, "action": "none", "reason": "A greeting."}
 
 
+@pytest.fixture(autouse=True)
+async def nobody_consumes_it(stack: Stack) -> None:
+    """A worker that another test has killed counts for 5 s more."""
+    async with stack.look() as look:
+
+        async def has_no_worker() -> bool:
+            return not (await look.health.snapshot()).queue(NOWHERE).concurrency
+
+        await aeventually(has_no_worker)
+
+
 def taken(stack: Stack, bot: PlainCaller) -> Arrival:
     """Take the next message as a worker does."""
     with bot.app.connection_for_read() as connection:
