@@ -199,6 +199,8 @@ def _client(provider: Provider) -> openai.AsyncOpenAI:
     )
     if provider.name != OPENAI:
         http.event_hooks = {"request": [_only_ours(key)]}
+    # The SDK imports a resource at its first use, which would hold up the loop; this is the one that `ping` uses.
+    client.models.with_raw_response  # noqa: B018
     return client
 
 
