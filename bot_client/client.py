@@ -29,7 +29,7 @@ from understudy.contracts.tools import needs_tools
 from understudy.ending import end_tasks
 from understudy.errors import Unavailable
 from understudy.providers import absent, providers_from
-from understudy.redis_client import redis_from
+from understudy.redis_client import now_ms, redis_from
 from understudy.settings import Settings, load_settings
 from understudy.state.conversation import Limits, RedisConversations
 from understudy.state.health import Health
@@ -145,10 +145,10 @@ class Understudy(Steering):
             if not tracked.known:
                 with reaching_redis():
                     record = await self._ledger.attach(call_id, self._id)
-                    seconds, micros = await self._redis.time()
+                    now = await now_ms(self._redis)
                 record = known(record, call_id)
                 kind, new = recorded_call(record, self._id)
-                left_ms = record.deadline - seconds * 1000 - micros // 1000
+                left_ms = record.deadline - now
                 policy = replace(policy_of(kind, record.options), needs_tools=needs_tools(record.request))
                 self._calls.known(tracked, kind, new, policy, left_ms=left_ms, floor=record.created)
                 if record.has_ended:

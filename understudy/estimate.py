@@ -80,21 +80,20 @@ def estimate_of(kind: str, request: BaseModel, price: Price, *, paid_max_tokens:
         paid_max_tokens: the token limit of a paid answer where neither the kind nor the request has one.
     """
     frame, text = FRAMES[kind], request.model_dump_json(exclude_defaults=True)
-    answer = min(_limit(kind, request, paid_max_tokens), frame.answer_tokens)
-    usage = Usage(prompt_tokens=frame.tokens + estimate_tokens(text), completion_tokens=answer)
-    return Estimate(1, cost_microusd(price, usage), *_most(kind, request, price, paid_max_tokens))
+    limit = _limit(kind, request, paid_max_tokens)
+    usage = Usage(prompt_tokens=frame.tokens + estimate_tokens(text), completion_tokens=min(limit, frame.answer_tokens))
+    return Estimate(1, cost_microusd(price, usage), *_most(price, _size(frame, text), limit))
 
 
 def most_with_repeat(kind: str, request: BaseModel, prices: Sequence[Price], *, paid_max_tokens: int) -> int:
     """The dearest of what one call costs at most at these prices, in micro-dollars: the `repeated` of its estimate."""
-    return max(_most(kind, request, price, paid_max_tokens)[1] for price in prices)
-
-
-def _most(kind: str, request: BaseModel, price: Price, paid_max_tokens: int) -> tuple[int, int]:
-    """At most for one answer, and for one that is asked for once more."""
-    frame, text = FRAMES[kind], request.model_dump_json(exclude_defaults=True)
+    size = _size(FRAMES[kind], request.model_dump_json(exclude_defaults=True))
     limit = _limit(kind, request, paid_max_tokens)
-    size = frame.bytes + _bytes(text, escapes=frame.escapes)
+    return max(_most(price, size, limit)[1] for price in prices)
+
+
+def _most(price: Price, size: int, limit: int) -> tuple[int, int]:
+    """At most for one answer, and for one that is asked for once more."""
     most = max_cost_microusd(price, size, limit)
     return most, most + max_cost_microusd(price, size + QUOTED_BYTES, REPEATED_LIMIT * limit)
 
@@ -103,9 +102,10 @@ def _limit(kind: str, request: BaseModel, paid_max_tokens: int) -> int:
     return getattr(request, "max_tokens", None) or FRAMES[kind].max_tokens or paid_max_tokens
 
 
-def _bytes(text: str, *, escapes: bool) -> int:
-    """A bound for the request's part of the prompt, as the ledger counts it when it reserves."""
-    if not escapes:
-        return upper_bound_tokens(text)
+def _size(frame: Frame, text: str) -> int:
+    """A bound for the prompt of a request with this text, as the ledger counts it when it reserves."""
+    size = frame.bytes + upper_bound_tokens(text)
+    if not frame.escapes:
+        return size
     marks, wide = len(_MARKS.findall(text)), len(_WIDE.findall(text.encode("utf-8", "surrogatepass")))
-    return upper_bound_tokens(text) + 5 * marks + 2 * wide
+    return size + 5 * marks + 2 * wide

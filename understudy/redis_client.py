@@ -65,6 +65,12 @@ def redis_from(
     return client
 
 
+async def now_ms(redis: Redis) -> int:
+    """The time by the server's clock, by which all records are kept, in milliseconds."""
+    seconds, micros = await redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
 def sentinel_nodes(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
     """The sentinels of a ``sentinel://`` URL, and user, password and db of the servers they watch.
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot_client.cli.calls_view import causes_of, causes_view, ended_of, ended_view, open_of, open_view
-from bot_client.cli.installation import installed, redis_now
+from bot_client.cli.installation import installed
 from bot_client.cli.options import json_option
 from bot_client.cli.output import document, is_json
 from bot_client.cli.terminal import console
 from understudy.contracts.call import Reason
 from understudy.errors import InvalidRequest
+from understudy.redis_client import now_ms
 from understudy.state.cancelled import Cancelled
 from understudy.state.open_calls import OpenCalls
 from understudy.state.record import PARKED, QUEUED, RUNNING
@@ -69,12 +70,12 @@ def _say(told: dict[str, Any], view: Callable[[dict[str, Any]], RenderableType])
 async def _causes() -> dict[str, Any]:
     async with installed() as here:
         causes = await here.operations.ended.causes()
-        return causes_of(causes, await OpenCalls(here.redis, here.keys).count(), await redis_now(here))
+        return causes_of(causes, await OpenCalls(here.redis, here.keys).count(), await now_ms(here.redis))
 
 
 async def _ended(cause: str | None, limit: int) -> dict[str, Any]:
     async with installed() as here:
-        return ended_of(await _newest(here, cause, limit), await redis_now(here))
+        return ended_of(await _newest(here, cause, limit), await now_ms(here.redis))
 
 
 async def _newest(here: Installation, cause: str | None, limit: int) -> list[EndedCall]:
@@ -90,7 +91,7 @@ async def _newest(here: Installation, cause: str | None, limit: int) -> list[End
 async def _open(states: Collection[str], limit: int) -> dict[str, Any]:
     async with installed() as here:
         known = OpenCalls(here.redis, here.keys)
-        return open_of(await known.of(states, limit), await redis_now(here))
+        return open_of(await known.of(states, limit), await now_ms(here.redis))
 
 
 def cause_of(name: str) -> str:

@@ -62,12 +62,6 @@ async def installed() -> AsyncIterator[Installation]:
         raise Unavailable(refusal)
 
 
-async def redis_now(here: Installation) -> int:
-    """The time by which all records are kept, in milliseconds."""
-    seconds, micros = await here.redis.time()
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
 def redis_fault(error: RedisError) -> str:
     """What is wrong with Redis, in words of ours: its own may quote what was sent."""
     if isinstance(error, AuthenticationError):

@@ -18,6 +18,7 @@ from bot_client.cli.output import complain, document, is_json, line
 from understudy.contracts.call import Reason
 from understudy.errors import SettingsError
 from understudy.money import dollars
+from understudy.redis_client import now_ms
 from understudy.state.record import CANCELLED, FAILED, STATES
 from understudy.words import count, printable
 
@@ -95,7 +96,7 @@ async def _plan(ids: Sequence[str], cause: str | None, limit: int | None) -> Pla
     async with installed() as here:
         if cause is not None:
             ended = here.operations.ended
-            before_ms = await ended.now_ms()
+            before_ms = await now_ms(here.redis)
             return await _priced(here, (await ended.ids(cause, before_ms))[:limit], {}, before_ms)
         unique = list(dict.fromkeys(ids))
         records = await here.ledger.records(unique)
@@ -108,12 +109,12 @@ async def _plan(ids: Sequence[str], cause: str | None, limit: int | None) -> Pla
 async def _priced(
     here: Installation, ids: Sequence[str], others: Mapping[str, str], before_ms: int | None = None
 ) -> Plan:
-    unknown = ""
+    worst, unknown = None, ""
     try:
-        return Plan(ids, others, await here.operations.worst_cost(ids), before_ms=before_ms)
+        worst = await here.operations.worst_cost(ids)
     except SettingsError as error:
         unknown = str(error)
-    return Plan(ids, others, None, unknown, before_ms)
+    return Plan(ids, others, worst, unknown, before_ms)
 
 
 async def _rerun(plan: Plan, cause: str | None, who: str, why: str) -> int | list[str]:

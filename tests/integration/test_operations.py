@@ -13,6 +13,7 @@ from tests.support.ledger import Drive
 from tests.support.operating import operating
 from understudy.contracts.call import Attempt
 from understudy.errors import InvalidRequest, UnknownCall
+from understudy.redis_client import now_ms
 from understudy.state.audit import Audit
 from understudy.state.health import Health
 from understudy.state.keys import AUDIT_MS
@@ -142,7 +143,7 @@ async def test_those_that_failed_after_they_were_counted_do_not_run_again(redis:
     operations = operating(drive)
     await failed(drive, "seen")
     await asyncio.sleep(0.002)  # the moment is told in milliseconds
-    moment = await operations.ended.now_ms()
+    moment = await now_ms(redis)
     await failed(drive, "later")
     assert await operations.ended.ids("no_provider", moment) == ["seen"]
     assert await operations.rerun_cause("no_provider", before_ms=moment, **BY) == 1

@@ -208,8 +208,14 @@ def cause(reason: str = "deadline", *, shown: int = 12, total: int = 480) -> dic
         for index in range(shown)
     ]
     words = {"deadline": "its time ran out"}.get(reason, reason)
-    told = {"reason": reason, "words": words, "calls": calls, "worst_microusd": 1_234_500, "total": total}
-    return told | {"before_ms": BEFORE_MS}
+    return {
+        "reason": reason,
+        "words": words,
+        "calls": calls,
+        "worst_microusd": 1_234_500,
+        "total": total,
+        "before_ms": BEFORE_MS,
+    }
 
 
 def call(call_id: str = CALL, **changes: Any) -> dict[str, Any]:

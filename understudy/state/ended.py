@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from understudy.errors import VersionMismatch
+from understudy.redis_client import now_ms
 from understudy.state.keys import ENDED_MS
 from understudy.state.record import FAILED
 
@@ -59,7 +60,7 @@ class Ended:
         """Every cause that has calls, the one with most of them first."""
         known: Any = await self.redis.smembers(self.keys.causes())
         reasons: list[str] = sorted(known)
-        since = await self._since()
+        since = await now_ms(self.redis) - ENDED_MS
         async with self.redis.pipeline(transaction=False) as pipe:
             for reason in reasons:
                 pipe.zcount(self.keys.ended(reason), since, "+inf")
@@ -97,20 +98,12 @@ class Ended:
         """The ids of all calls of a cause, newest first; those that ended before a moment, in Redis milliseconds."""
         return await self._ids(reason, before_ms, None)
 
-    async def now_ms(self) -> int:
-        """The moment by Redis's clock: who takes it along later finds the calls that were there."""
-        seconds, micros = await self.redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
-
     async def _ids(self, reason: str, before_ms: int | None, limit: int | None) -> list[str]:
         latest = "+inf" if before_ms is None else f"({before_ms}"
         bounds: dict[str, Any] = {} if limit is None else {"start": 0, "num": max(1, limit)}
-        key, since = self.keys.ended(reason), await self._since()
+        key, since = self.keys.ended(reason), await now_ms(self.redis) - ENDED_MS
         found: Any = await self.redis.zrevrangebyscore(key, latest, since, **bounds)
         return list(found)
-
-    async def _since(self) -> int:
-        return await self.now_ms() - ENDED_MS
 
     async def records(self, ids: Sequence[str]) -> list[Record | None]:
         """Their records; of many that one version cannot read, the others."""

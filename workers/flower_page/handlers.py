@@ -67,10 +67,11 @@ class Guarded(BaseHandler):
         except TypeError:
             raise HTTPError(401) from None
 
-    def is_misled(self) -> bool:
-        """Whether nobody is asked for a login, and the browser was sent here under a foreign name."""
+    def prepare(self) -> None:
+        """Nothing where nobody is asked for a login, and the browser was sent here under a foreign name."""
         options = self.application.options
-        return not options.basic_auth and not options.auth and is_misled(self.request.headers)
+        if not options.basic_auth and not options.auth and is_misled(self.request.headers):
+            raise HTTPError(403, reason=MISLED)
 
     @property
     def visitor(self) -> Visitor:
@@ -94,11 +95,6 @@ class Guarded(BaseHandler):
 class Page(Guarded):
     """The page; its script asks for the rest."""
 
-    def prepare(self) -> None:
-        """Nothing under a foreign name."""
-        if self.is_misled():
-            raise HTTPError(403, reason=MISLED)
-
     @authenticated
     def get(self) -> None:
         """The page itself, and the cookie that its script sends back with each action."""
@@ -110,10 +106,9 @@ class Static(Guarded, StaticFileHandler):
 
     def prepare(self) -> None:
         """Nothing without a login."""
+        super().prepare()
         if not self.current_user:
             raise HTTPError(401)
-        if self.is_misled():
-            raise HTTPError(403)
 
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - tornado's own hook
         """A file is asked for again each time, and not sent again while it is the same."""
@@ -125,10 +120,9 @@ class Api(Guarded):
 
     def prepare(self) -> None:
         """Nothing without a login."""
+        super().prepare()
         if not self.current_user:
             self.refuse(401, "Sign in to Flower first.")
-        if self.is_misled():
-            self.refuse(403, MISLED)
 
     def check_xsrf_cookie(self) -> None:
         """`Act` looks at the token itself, whatever Flower's settings say."""
@@ -153,7 +147,7 @@ class Api(Guarded):
         self.set_status(status_code)
         if status_code == 401 and self.application.options.basic_auth:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
-        sentences = {401: "Sign in to Flower first.", 405: f"{self.request.method} is not possible here."}
+        sentences = {401: "Sign in to Flower first.", 403: MISLED, 405: f"{self.request.method} is not possible here."}
         self.answer({"error": sentences.get(status_code) or f"{HTTPStatus(status_code).phrase}."})
 
     def log_exception(

@@ -11,7 +11,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from understudy.errors import SettingsError, Unavailable, UnknownCall
 from understudy.providers import providers_from
-from understudy.redis_client import redis_from
+from understudy.redis_client import now_ms, redis_from
 from understudy.settings_money import Budgets
 from understudy.state.audit import Audit
 from understudy.state.ended import Ended
@@ -126,7 +126,7 @@ class Installation:
         """
         ended = Ended(self.redis, self.keys, self.ledger)
         async with _answers(MANY_S):
-            before_ms = await ended.now_ms()
+            before_ms = await now_ms(self.redis)
             ids = await ended.ids(reason, before_ms)
             calls, worst = await asyncio.gather(ended.of(reason, CALLS), self._worst(ids if cost else []))
         return view.cause(reason, calls, len(ids)) | {"before_ms": before_ms} | (worst if cost else {})

@@ -69,7 +69,7 @@ def local_login(headers: Mapping[str, str]) -> str | None:
 
     A page of a foreign site can have its own name point to this machine, but it cannot make that name ours.
     """
-    if any(name in headers for name in FORWARDED):
+    if _is_forwarded(headers):
         return None
     try:
         name = urlsplit(f"//{headers.get('Host', '')}").hostname
@@ -80,7 +80,7 @@ def local_login(headers: Mapping[str, str]) -> str | None:
 
 def is_misled(headers: Mapping[str, str]) -> bool:
     """Whether a browser came without a proxy by a name that is not this machine's: a foreign site can have it do so."""
-    return local_login(headers) is None and not any(name in headers for name in FORWARDED)
+    return local_login(headers) is None and not _is_forwarded(headers)
 
 
 def is_foreign(headers: Mapping[str, str]) -> bool:
@@ -95,3 +95,8 @@ def is_foreign(headers: Mapping[str, str]) -> bool:
         return urlsplit(origin).netloc != headers.get("Host")
     except ValueError:
         return True
+
+
+def _is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy brought the request, and says so."""
+    return any(name in headers for name in FORWARDED)
