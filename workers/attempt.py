@@ -13,13 +13,11 @@ from redis.exceptions import RedisError
 
 from understudy.contracts import KINDS
 from understudy.contracts.call import Reason, Usage
-from understudy.routing import kept_back_ms
-from workers import chat_reply, prompt_log
+from workers.asking import Asking
 from workers.failures import Billed, ProviderFailure, Same, row
 from workers.fitting import fitted
 from workers.kind_work import KindWork, Prompt, Reply
 from workers.leases import LeaseLost
-from workers.limits import Limits, limits_of
 from workers.money import money_for, token_limit
 from workers.screening import work_of
 from workers.second_prompt import second_prompt
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from understudy.state.ledger import Reply as Granted
     from understudy.state.report import Report
+    from workers import chat_reply
     from workers.context import Context
     from workers.leases import Lease
     from workers.run import Run
@@ -77,9 +76,8 @@ class Attempting:
         self._run = run
         self._lease = lease
         self._retried = False
-        self._kept_ms = 0
         self._speech = Speech(context, run)
-        self._limits: Limits
+        self._asking: Asking
         self._streams = False
 
     async def go(self) -> Answer | Failed:
@@ -94,6 +92,8 @@ class Attempting:
             prompt = work.build(request)
             loop = ToolLoop(self._context, self._run, work.offer(request) if work.offer else None, prompt, self._speech)
             self._streams = work.streams
+            told = self._speech.piece if self._streams and self._run.streams else None
+            self._asking = Asking(self._context, self._run, self._lease, streams=self._streams, on_delta=told)
         except UnknownTool as error:
             return self._ended("unknown_tool", str(error), Reason.INVALID)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this request is its own matter
@@ -118,8 +118,7 @@ class Attempting:
             limit = token_limit(prompt, self._run.provider, self._context.settings)
             try:
                 prompt = fitted(prompt, self._run.provider, limit)
-                async with self._context.places:
-                    reply = await self._ask(prompt)
+                reply = await self._asking.ask(prompt)
                 read = Reply(reply.text, reply.finish_reason, reply.refusal, tuple(dict(c) for c in reply.tool_calls))
                 if prompt.tools and loop.is_turn(read):
                     called = await loop.take(read, reply)
@@ -149,59 +148,6 @@ class Attempting:
                 return again
             self._speech.restart(failure.row.name)
 
-    async def _ask(self, prompt: Prompt) -> chat_reply.Reply:
-        run, provider, settings = self._run, self._run.provider, self._context.settings
-        seen = await self._context.seen()
-        policy = run.policy(self._context.providers)
-        left_s = run.left_s()
-        self._kept_ms = kept_back_ms(
-            self._context.providers,
-            seen,
-            policy,
-            left_ms=max(0, int(left_s * 1000)),
-            current=provider.name,
-            tried=run.tried,
-        )
-        self._limits = limits_of(
-            provider,
-            seen,
-            left_s=left_s,
-            kept_s=self._kept_ms / 1000,
-            flows=self._streams,
-            cold_start_s=settings.understudy_cold_start_s,
-        )
-        if self._limits.total_s <= 0:
-            raise ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)
-        if not self._lease.safe:
-            raise LeaseLost
-        prompt_log.asked(settings, prompt)
-        asked = time.monotonic()
-        asking = self._context.chat.complete(
-            provider,
-            prompt,
-            limits=self._limits,
-            max_tokens=token_limit(prompt, provider, settings),
-            temperature=settings.llm_temperature if prompt.temperature is None else prompt.temperature,
-            tools=prompt.tools or None,
-            call_id=run.call_id,
-            on_delta=self._speech.piece if self._streams and run.streams else None,
-        )
-        run.bill.sent()
-        try:
-            reply = await asking
-        except ProviderFailure as failure:
-            if failure.row.name != "content_filter":
-                raise
-            # Some filter with an error, others within the answer: what it means, the kind decides for both alike.
-            ms = int((time.monotonic() - asked) * 1000)
-            reply = chat_reply.Reply("", "content_filter", None, (), Usage(), provider.model, ms, ms, failure.requests)
-        run.requests += reply.requests
-        if reply.finish_reason != "content_filter":
-            self._context.metrics.first_token(run.kind, provider.name, reply.first_byte_ms)
-        run.bill.answered(reply.usage)
-        prompt_log.answered(settings, reply)
-        return reply
-
     async def _again(self, failure: ProviderFailure, prompt: Prompt) -> Failed | None:
         """None where the same provider is asked once more, its next request granted; else where the call goes."""
         delay_s = self._delay_s(failure)
@@ -222,17 +168,12 @@ class Attempting:
         return None
 
     def _answer(self, result: BaseModel, usage: Usage, reply: chat_reply.Reply) -> Answer:
-        return Answer(result, usage, reply.model, reply.ms, reply.first_byte_ms, slow=self._slow(reply))
-
-    def _slow(self, reply: chat_reply.Reply) -> bool:
-        """Whether the reply counts as slow: of one that is read as it comes, its beginning, however long it is."""
-        ms = reply.first_byte_ms if self._limits.flows else reply.ms
-        return not self._limits.cold and ms >= self._run.provider.slow_s * 1000
+        return Answer(result, usage, reply.model, reply.ms, reply.first_byte_ms, slow=self._asking.was_slow(reply))
 
     async def _next(self, reply: chat_reply.Reply, prompt: Prompt) -> Failed | None:
         """None where the same provider may be asked for the next model turn; else where the call goes."""
         run = self._run
-        report = run.report("ok", ms=reply.ms, slow=self._slow(reply) or None)
+        report = run.report("ok", ms=reply.ms, slow=self._asking.was_slow(reply) or None)
         until = time.monotonic() + run.left_s()
         granted = await self._context.insist(lambda: self._granted(report, 0.0, prompt), until=until)
         if granted is not None and granted.word == "lost":
@@ -279,15 +220,15 @@ class Attempting:
             delay_s = random.uniform(most / 2, most)
         elif same is Same.WAIT_RETRY_AFTER:
             delay_s = (failure.retry_after_s or 0.0) + 0.05
-            if delay_s > SHORT_WAIT_S and self._kept_ms:
+            if delay_s > SHORT_WAIT_S and self._asking.kept_ms:
                 return None
-        left_s = self._run.left_s() - self._kept_ms / 1000
+        left_s = self._run.left_s() - self._asking.kept_ms / 1000
         return delay_s if delay_s < left_s / 2 else None
 
     def _failed(self, failure: ProviderFailure) -> Failed:
         provider, where = self._run.provider, failure.row
         verdict = verdict_of(failure, provider)
-        if where.name == "caller_deadline" and self._kept_ms:
+        if where.name == "caller_deadline" and self._asking.kept_ms:
             return Failed(where.name, failure.detail, verdict)  # time was kept back for the next one
         return Failed(where.name, failure.detail, verdict, end=reason_of(where))
 

@@ -6,23 +6,25 @@ The only module that knows the OpenAI SDK.
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import logging
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx2
 import openai
 
+from workers.admission import Admission, Admitted
 from workers.chat_dialect import Dialect, Prompt, first_dialect
+from workers.chat_headers import headers_of, only_ours
 from workers.chat_reply import Malformed, Reply
-from workers.chat_request import Disconnected, ParameterRejected, Request, ServerStatus
+from workers.chat_request import Disconnected, Leaves, ParameterRejected, Request, ServerStatus
 from workers.failures import ProviderFailure, row
 from workers.limits import Limits
+from workers.retry_after import retry_after_s
 from workers.screening import ScreenPrompt, as_completion, of_endpoint
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 
 IDLE_S = 20.0
 """How long an unused connection is kept: below the 60 s and more of common load balancers."""
-
-MAX_RETRY_AFTER_S = 86_400.0
-"""A day: longer than any call waits, short enough that a typing error at a provider mends itself."""
 
 MAX_MESSAGE_CHARS = 4000
 """As much of an error without a format as is searched for what it means."""
@@ -46,14 +45,11 @@ MAX_DIALECTS = 4
 _NO_KEY = "none"
 """The SDK insists on a key, and would otherwise take OPENAI_API_KEY from the environment for any provider."""
 
-_OWN_HEADERS = frozenset(
-    {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "x-stainless-raw-response"}
-)
-"""What a request keeps; the last one is how the SDK knows that the raw response was asked for."""
-
-HEADER_PREFIX = "x-understudy-"
 OPENAI = "openai"
 """The provider whose requests the SDK's own environment variables (organisation, project) are meant for."""
+
+_leaving: ContextVar[Leaves | None] = ContextVar("leaving", default=None)
+"""What the request that this task is about to send awaits: SDK and HTTP client have no other way to hand it through."""
 
 OnText = Callable[[str], None]
 OnFirstByte = Callable[[], None]
@@ -82,7 +78,7 @@ class Chat:
         *,
         timeout_s: float | None = None,
         first_byte_s: float | None = None,
-        limits: Limits | None = None,
+        admission: Admission | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
         tools: list[dict[str, Any]] | None = None,
@@ -101,7 +97,7 @@ class Chat:
             prompt: messages, and the schema to hold the answer to.
             timeout_s: for all of it; None takes the provider's.
             first_byte_s: until the first chunk, and between two chunks; None takes the provider's.
-            limits: instead of these two.
+            admission: asked right before the request leaves, and gives the limits instead of these two.
             max_tokens: of the answer; None leaves it to the provider.
             temperature: None leaves it to the provider.
             tools: as the API describes them.
@@ -111,30 +107,38 @@ class Chat:
             probe: marks the request as the prober's.
 
         Raises:
-            ProviderFailure: with its row.
+            ProviderFailure: with its row; and what `admission` raises.
         """
         if tools and self._toolless.get((provider.name, provider.model), 0.0) > time.monotonic():
             raise ProviderFailure(row("no_tools"), "this model has refused tools before", requests=0)
-        client, headers = self._client(provider), _headers(call_id, probe=probe)
+        client, headers = self._client(provider), headers_of(call_id, probe=probe)
         first_s = provider.first_byte_s if first_byte_s is None else first_byte_s
+        admission = admission or Admitted(Limits(timeout_s or provider.timeout_s, first_s, first_s))
         request = Request(
-            lambda body: _exchange(client, provider, body, headers),
+            lambda body, leaves: _exchange(client, provider, body, headers, leaves),
             provider,
-            limits or Limits(timeout_s or provider.timeout_s, first_s, first_s),
+            admission,
             on_delta=on_delta,
             on_first_byte=on_first_byte,
         )
-        if isinstance(prompt, ScreenPrompt):
-            try:
-                return await request.send(prompt.body)
-            except ProviderFailure as failure:
-                raise of_endpoint(failure) from None
+        try:
+            if isinstance(prompt, ScreenPrompt):
+                return await _screened(request, prompt)
+            return await self._answered(
+                request, provider, prompt, max_tokens=max_tokens, temperature=temperature, tools=tools
+            )
+        finally:
+            admission.release()
+
+    async def _answered(
+        self, request: Request, provider: Provider, prompt: Prompt, *, tools: list[dict[str, Any]] | None, **more: Any
+    ) -> Reply:
+        """Sends the request, plainer each time that the server rejects a parameter."""
         known = self._dialects.get((provider.name, provider.model)) or first_dialect(provider)
         dialect = known
         while True:
-            body = dialect.body(provider, prompt, max_tokens=max_tokens, temperature=temperature, tools=tools)
             try:
-                reply = await request.send(body)
+                reply = await request.send(dialect.body(provider, prompt, tools=tools, **more))
             except ParameterRejected as rejection:
                 plainer = dialect.without(rejection.parameter) if request.sent <= MAX_DIALECTS else None
                 if plainer is None:
@@ -163,7 +167,7 @@ class Chat:
             async with asyncio.timeout(timeout_s):
                 with _translated():
                     await self._client(provider).models.with_raw_response.list(
-                        extra_headers=_headers(None, probe=True), timeout=_timeout(provider)
+                        extra_headers=headers_of(None, probe=True), timeout=_timeout(provider)
                     )
         except TimeoutError:
             raise ProviderFailure(row("no_first_byte"), f"no answer in {timeout_s:g} s") from None
@@ -186,6 +190,13 @@ class Chat:
         return self._clients[provider]
 
 
+async def _screened(request: Request, prompt: ScreenPrompt) -> Reply:
+    try:
+        return await request.send(prompt.body)
+    except ProviderFailure as failure:
+        raise of_endpoint(failure) from None
+
+
 def _client(provider: Provider) -> openai.AsyncOpenAI:
     key = provider.api_key.get_secret_value() if provider.api_key else None
     # A limit of 0 is none at all: how many requests run at once is decided before they come here.
@@ -197,24 +208,18 @@ def _client(provider: Provider) -> openai.AsyncOpenAI:
         max_retries=0,
         timeout=_timeout(provider),
     )
-    if provider.name != OPENAI:
-        http.event_hooks = {"request": [_only_ours(key)]}
+    ours = [] if provider.name == OPENAI else [only_ours(key)]
+    http.event_hooks = {"request": [*ours, _before_it_leaves]}
     # The SDK imports a resource at its first use, which would hold up the loop; this is the one that `ping` uses.
     client.models.with_raw_response  # noqa: B018
     return client
 
 
-def _only_ours(key: str | None) -> Callable[[httpx2.Request], Awaitable[None]]:
-    """Takes out of each request what the SDK adds from OpenAI's own environment variables, and about this machine."""
-
-    async def hook(request: httpx2.Request) -> None:
-        for name in list(request.headers):
-            if name.lower() not in _OWN_HEADERS and not name.lower().startswith(HEADER_PREFIX):
-                del request.headers[name]
-        if key is not None:
-            request.headers["authorization"] = f"Bearer {key}"
-
-    return hook
+async def _before_it_leaves(_: httpx2.Request) -> None:
+    """The last that is done before a request gets a connection."""
+    leaves = _leaving.get()
+    if leaves is not None:
+        await leaves()
 
 
 def _timeout(provider: Provider) -> openai.Timeout:
@@ -222,14 +227,9 @@ def _timeout(provider: Provider) -> openai.Timeout:
     return openai.Timeout(None, connect=provider.connect_s, pool=provider.connect_s)
 
 
-def _headers(call_id: str | None, *, probe: bool) -> dict[str, str]:
-    marks = {"X-Understudy-Call": call_id, "X-Understudy-Probe": "1" if probe else None}
-    return {name: value for name, value in marks.items() if value is not None}
-
-
 @asynccontextmanager
 async def _exchange(
-    client: openai.AsyncOpenAI, provider: Provider, body: dict[str, Any], headers: dict[str, str]
+    client: openai.AsyncOpenAI, provider: Provider, body: dict[str, Any], headers: dict[str, str], leaves: Leaves
 ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
     # The SDK's way for addresses that it does not know: a method of its own would check and copy the body, and wrap the
     # response, for 0.5 ms a call.
@@ -237,7 +237,11 @@ async def _exchange(
     given: dict[str, Any] = {"body": body, "options": {"headers": headers, "timeout": _timeout(provider)}}
     with _translated():
         path = "/moderations" if screens else "/chat/completions"
-        response = await client.post(path, cast_to=httpx2.Response, stream=True, **given)
+        before = _leaving.set(leaves)
+        try:
+            response = await client.post(path, cast_to=httpx2.Response, stream=True, **given)
+        finally:
+            _leaving.reset(before)
         try:
             pieces, kind = _pieces(response), response.headers.get("content-type", "")
             yield ("application/json", as_completion(pieces)) if screens else (kind, pieces)
@@ -264,7 +268,7 @@ def _translated() -> Iterator[None]:
             codes=tuple(code for code in (error.code, error.type) if isinstance(code, str)),
             param=error.param if isinstance(error.param, str) else None,
             message=_message(error),
-            retry_after_s=_retry_after_s(error.response.headers),
+            retry_after_s=retry_after_s(error.response.headers),
         ) from None
     except httpx2.DecodingError:
         raise Malformed("wrong content encoding") from None
@@ -277,20 +281,3 @@ def _message(error: openai.APIStatusError) -> str:
     if isinstance(error.body, dict) and isinstance(error.body.get("message"), str):
         return str(error.body["message"])
     return error.response.text[:MAX_MESSAGE_CHARS]
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What the headers ask for, in seconds; a date is read against the provider's own clock."""
-    for name, per_s in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            wait_s = float(headers[name]) / per_s
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(wait_s):
-            return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
-    try:
-        until = email.utils.parsedate_to_datetime(headers["retry-after"])
-        now = email.utils.parsedate_to_datetime(headers["date"])
-        return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
-    except (KeyError, ValueError, TypeError):
-        return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from understudy.tracing import OFF
@@ -18,6 +19,7 @@ from workers.failures import Billed, ProviderFailure, row, row_of_status
 
 if TYPE_CHECKING:
     from understudy.providers import Provider
+    from workers.admission import Admission
     from workers.limits import Limits
 
 TAIL_S = 0.5
@@ -72,7 +74,7 @@ class Disconnected(Exception):
         found, detail = row_of_connection(self, answered=answered)
         if found.billed is Billed.NO:
             # It never left this machine.
-            requests -= 1
+            requests = max(0, requests - 1)
         return ProviderFailure(found, detail, partial=partial, requests=requests)
 
 
@@ -85,35 +87,40 @@ class ParameterRejected(Exception):
         self.failure = failure
 
 
-Exchange = Callable[[dict[str, Any]], AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]]
-"""Sends a body and gives content type and bytes of the answer; may raise ServerStatus or Disconnected at any time."""
+Leaves = Callable[[], Awaitable[None]]
+Exchange = Callable[[dict[str, Any], Leaves], AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]]
+"""Sends a body and gives content type and bytes of the answer; may raise ServerStatus or Disconnected at any time.
+
+`Leaves` is awaited right before the first byte is sent.
+"""
 
 
 class Request:
-    """One request; sent again in another dialect, its time goes on."""
+    """One request; sent again in another dialect, its time goes on, and it keeps its admission."""
 
     def __init__(
         self,
         exchange: Exchange,
         provider: Provider,
-        limits: Limits,
+        admission: Admission,
         *,
         on_delta: Callable[[str], None] | None,
         on_first_byte: Callable[[], None] | None,
     ) -> None:
         self._exchange = exchange
         self._provider = provider
-        self._limits = limits
+        self._admission = admission
         self._on_delta = on_delta
         self._on_first_byte = on_first_byte
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._ends = self._started + limits.total_s
+        self._limits: Limits
+        self._limit: asyncio.Timeout
+        self._started = self._ends = math.inf
         self._first_byte_at: float | None = None
         self._moved_at = -math.inf
-        self._slack_s = min(SLACK_S, limits.gap_s / 10)
         self._answered = False
         self._got = Gathering()
+        self._spans: ExitStack
         self._span = OFF
         self.sent = 0
 
@@ -124,7 +131,8 @@ class Request:
             ProviderFailure: with its row.
             ParameterRejected: without that parameter it might be answered.
         """
-        with traced.asking(self._provider, body) as self._span:
+        self._span = OFF
+        with ExitStack() as self._spans:
             try:
                 reply = await self._send(body)
             except (ProviderFailure, ParameterRejected) as error:
@@ -133,15 +141,24 @@ class Request:
             traced.answered(self._span, reply)
             return reply
 
-    async def _send(self, body: dict[str, Any]) -> Reply:
+    async def _leaves(self, body: dict[str, Any]) -> None:
+        """Waits until the request may leave: time that neither its limits nor its span know of."""
+        if not self.sent:
+            self._limits = await self._admission.admit()
+            self._started = self._loop.time()
+            self._ends = self._started + self._limits.total_s
         self.sent += 1
+        self._span = self._spans.enter_context(traced.asking(self._provider, body))
+        self._limit.reschedule(min(self._ends, self._loop.time() + self._limits.first_s))
+
+    async def _send(self, body: dict[str, Any]) -> Reply:
         try:
-            async with asyncio.timeout_at(min(self._ends, self._loop.time() + self._limits.first_s)) as limit:
-                await self._read(body, limit)
+            async with asyncio.timeout(None) as self._limit:
+                await self._read(body)
         except TimeoutError:
             # A complete answer stands, however its stream ends.
             if self._got.finish_reason is None:
-                raise self._timed_out(limit.when() or self._ends) from None
+                raise self._timed_out(self._limit.when() or self._ends) from None
         except ServerStatus as error:
             failure = error.failure(requests=self.sent)
             if failure.row.name in _SAYS and rejects_tools(body, error.param, error.message):
@@ -167,43 +184,50 @@ class Request:
             requests=self.sent,
         )
 
-    async def _read(self, body: dict[str, Any], limit: asyncio.Timeout) -> None:
-        async with self._exchange(body) as (content_type, pieces):
+    async def _read(self, body: dict[str, Any]) -> None:
+        async with self._exchange(body, partial(self._leaves, body)) as (content_type, pieces):
             self._answered = True
             if "application/json" in content_type:
-                await self._read_whole(pieces, limit)
+                await self._read_whole(pieces)
                 return
             lines = EventLines()
             async for piece in pieces:
                 for data in lines.feed(piece):
-                    self._take(data, limit)
+                    self._take(data)
                 if self._got.done:
                     # Reading on to the end lets the connection be used again.
-                    limit.reschedule(min(self._ends, self._loop.time() + TAIL_S))
+                    self._limit.reschedule(min(self._ends, self._loop.time() + TAIL_S))
+                    await self._release()
             for data in lines.end():
-                self._take(data, limit)
+                self._take(data)
 
-    def _take(self, data: bytes, limit: asyncio.Timeout) -> None:
+    async def _release(self) -> None:
+        """Lets the next request leave before this answer is made anything of."""
+        self._admission.release()
+        await asyncio.sleep(0)
+
+    def _take(self, data: bytes) -> None:
         if self._got.done:
             return
         text = self._got.event(data)
-        self._alive(limit)
+        self._alive()
         if text and self._on_delta is not None:
             self._on_delta(text)
 
-    async def _read_whole(self, pieces: AsyncIterator[bytes], limit: asyncio.Timeout) -> None:
+    async def _read_whole(self, pieces: AsyncIterator[bytes]) -> None:
         """Reads the answer of a server that does not stream."""
         body = bytearray()
         async for piece in pieces:
             body += piece
             if len(body) > MAX_BYTES:
                 raise Malformed("longer than any answer")
-            self._alive(limit)
+            self._alive()
+        await self._release()
         text = self._got.whole(bytes(body))
         if text and self._on_delta is not None:
             self._on_delta(text)
 
-    def _alive(self, limit: asyncio.Timeout) -> None:
+    def _alive(self) -> None:
         now = self._loop.time()
         if self._first_byte_at is None:
             self._first_byte_at = now
@@ -211,10 +235,10 @@ class Request:
             if self._on_first_byte is not None:
                 self._on_first_byte()
         if self._got.finish_reason is not None:
-            limit.reschedule(min(self._ends, now + TAIL_S))
-        elif now - self._moved_at >= self._slack_s:
+            self._limit.reschedule(min(self._ends, now + TAIL_S))
+        elif now - self._moved_at >= min(SLACK_S, self._limits.gap_s / 10):
             self._moved_at = now
-            limit.reschedule(min(self._ends, now + self._limits.gap_s))
+            self._limit.reschedule(min(self._ends, now + self._limits.gap_s))
 
     def _timed_out(self, when: float) -> ProviderFailure:
         limits, flowed = self._limits, self._first_byte_at is not None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from redis.exceptions import RedisError, ResponseError
@@ -16,7 +15,6 @@ from workers.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
 
     from redis.asyncio import Redis
 
@@ -51,8 +49,8 @@ class Context:
     thinks_first: set[tuple[str, str]] = field(default_factory=set)
     """Providers and models whose reasoning was seen to have an end and no beginning."""
     metrics: Metrics = field(default_factory=Metrics)
-    places: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
-    """To be asked within: as many as the worker's concurrency, where it takes more messages than that."""
+    places: asyncio.Semaphore | None = None
+    """Of requests under way: as many as the worker's concurrency, as it takes more messages than that."""
     view: View = field(init=False)
 
     def __post_init__(self) -> None:

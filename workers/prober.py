@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from understudy.state.health import OPEN
 from understudy.state.keys import PROBER_LEASE_MS
+from workers.admission import Admitted
 from workers.failures import Health, ProviderFailure
 from workers.kind_work import Prompt
 from workers.limits import Limits
@@ -110,7 +111,7 @@ class Prober:
         try:
             await self._context.chat.ping(provider, timeout_s=PING_S)
             await self._context.chat.complete(
-                provider, QUESTION, limits=limits, max_tokens=1, temperature=0.0, probe=True
+                provider, QUESTION, admission=Admitted(limits), max_tokens=1, temperature=0.0, probe=True
             )
         except ProviderFailure as failure:
             return failure

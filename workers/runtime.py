@@ -7,7 +7,6 @@ import gc
 import os
 import socket
 import uuid
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -177,7 +176,7 @@ class Runtime:
         if self.loop:
             # a queue whose provider is absent here is none that this worker works on
             queues = [queue for queue in queues if queue.removesuffix(".batch") in self.by_name]
-            if isinstance(self.context.places, nullcontext):
+            if self.context.places is None:
                 self.context.places = asyncio.Semaphore(concurrency)
             self.loop.call_soon(self.heartbeat.consuming, queues, concurrency)
             self.loop.submit(asyncio.to_thread(self.broker.warm))

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.chat_parts import USER_TEXT, Ask, RawServer, answer, chunk, provider_at, stream
 from tests.support.ports import free_port
+from workers.admission import Admitted
 from workers.chat import Chat
 from workers.failures import TABLE, Billed, ProviderFailure
 from workers.limits import Limits
@@ -31,12 +32,12 @@ BY_STAND_IN = [
     (Fate(latency_ms=20_000), QUICK, "no_first_byte", False),
     (Fate(stall_after=3), {"timeout_s": 20.0, "first_byte_s": 1.5}, "stalled", True),
     (Fate(drip_ms=200), {"timeout_s": 2.0, "first_byte_s": 2.0}, "total_timeout", True),
-    (Fate(drip_ms=200), {"limits": Limits(2.0, 2.0, 2.0, by_deadline=True)}, "caller_deadline", True),
-    (Fate(silence=True), {"limits": Limits(0.3, 0.3, 0.3, by_deadline=True)}, "caller_deadline", False),
-    (Fate(drip_ms=200), {"limits": Limits(2.0, 2.0, 2.0, flows=True)}, "caller_deadline", True),
-    (Fate(silence=True), {"limits": Limits(0.3, 0.3, 0.3, flows=True)}, "no_first_byte", False),
-    (Fate(cold_ms=20_000), {"limits": Limits(20.0, 0.3, 0.3, cold=True)}, "cold_start", False),
-    (Fate(cold_ms=500, stall_after=3), {"limits": Limits(20.0, 20.0, 0.5, cold=True)}, "stalled", True),
+    (Fate(drip_ms=200), {"admission": Admitted(Limits(2.0, 2.0, 2.0, by_deadline=True))}, "caller_deadline", True),
+    (Fate(silence=True), {"admission": Admitted(Limits(0.3, 0.3, 0.3, by_deadline=True))}, "caller_deadline", False),
+    (Fate(drip_ms=200), {"admission": Admitted(Limits(2.0, 2.0, 2.0, flows=True))}, "caller_deadline", True),
+    (Fate(silence=True), {"admission": Admitted(Limits(0.3, 0.3, 0.3, flows=True))}, "no_first_byte", False),
+    (Fate(cold_ms=20_000), {"admission": Admitted(Limits(20.0, 0.3, 0.3, cold=True))}, "cold_start", False),
+    (Fate(cold_ms=500, stall_after=3), {"admission": Admitted(Limits(20.0, 20.0, 0.5, cold=True))}, "stalled", True),
     (Fate(cut_after=3), {}, "cut", True),
     (Fate(cut_after=0), {}, "cut", False),
     (Fate(malformed_after=2), {}, "cut", True),

@@ -34,6 +34,7 @@ from workers.tools import tool
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from workers.admission import Admission
     from workers.chat import Chat
 
 USER = {"role": "user", "content": "hello"}
@@ -55,7 +56,8 @@ class Scripted:
         self.replies = list(replies)
         self.prompts: list[tuple[list[dict[str, Any]], Any]] = []
 
-    async def complete(self, _: Any, prompt: Any, **more: Any) -> Reply:
+    async def complete(self, _: Any, prompt: Any, *, admission: Admission, **more: Any) -> Reply:
+        await admission.admit()
         self.prompts.append((prompt.messages, more.get("tools")))
         return self.replies.pop(0)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import tasks.moderation  # noqa: F401 - registers the kind
-from tests.integration.test_attempt_again import Scripted
+from tests.support.attempting import Scripted
 from tests.support.health import OLLAMA
 from tests.support.ledger import Drive
 from tests.support.reconciling import Reconciling
