@@ -15,7 +15,7 @@ from understudy.contracts.call import AnyOutcome, Reason, Status
 from understudy.contracts.failure import key_conflict
 from understudy.errors import VersionMismatch
 from understudy.logs import bind
-from understudy.state.record import CANCELLED, DONE
+from understudy.state.record import CANCELLED, DONE, read_attempts
 from workers import traced
 from workers.attempt import Answer, Attempting, Failed
 from workers.ends import Dropped, End, Ended
@@ -58,8 +58,7 @@ class Work:
         at, begun = await self._context.insist(lambda: self._begin(arrival, arrival.trace or span.traceparent))
         if begun.word not in ("run", "denied"):
             span.drop()  # somebody else has it, or it has ended
-        if reason := begun.text("reason"):
-            self._context.metrics.ended_by_ledger(arrival.kind, reason)
+        self._count(arrival.kind, begun)
         if begun.word == "drop":
             return Dropped(begun.text("why"))
         if begun.word == "replay":
@@ -92,6 +91,13 @@ class Work:
             self._context.metrics.began(run.kind, run.queue, run.now - arrival.sent)
         lease = Lease(run.call_id, run.epoch, run.rid, run.provider.name, run.provider.model, renewed=at)
         return await self._hold(run, lease)
+
+    def _count(self, kind: str, begun: Reply) -> None:
+        """What the ledger itself noted of the call, and how it ended it, if it did."""
+        for attempt in read_attempts(begun.text("rows")):
+            self._context.metrics.attempted(kind, attempt)
+        if reason := begun.text("reason"):
+            self._context.metrics.ended_by_ledger(kind, reason)
 
     async def _begin(self, arrival: Arrival, trace: str) -> tuple[float, Reply]:
         at = time.monotonic()

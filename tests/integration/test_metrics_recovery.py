@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import generate_latest
 
+import tasks.moderation  # noqa: F401 - registers the kind
 from tests.support.health import OLLAMA, OPENAI
 from tests.support.ledger import Drive
+from tests.support.money import PRICE
 from tests.support.reconciling import Reconciling
 from tests.support.scrape import Scrape
+from understudy.settings import load_settings
+from workers.arrival import Arrival
+from workers.ends import Dropped
 from workers.metrics import Metrics
+from workers.work import Work
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -84,3 +91,33 @@ async def test_the_ledger_says_so_where_a_message_that_came_again_ends_its_call(
     assert (reply.word, reply.text("why"), reply.text("reason")) == ("drop", "ended", "quarantined")
     again = await drive.begin(sent=sent)
     assert (again.text("why"), again.text("reason")) == ("ended", "")
+
+
+async def test_an_attempt_that_a_message_that_came_again_finds_lost_counts_with_its_requests(
+    redis: Redis,
+) -> None:
+    parts = await parts_of(redis)
+    sent = (await parts.drive.open(deadline_ms=HOUR_MS)).number("sent")
+    for _ in range(3):
+        assert (await parts.drive.begin(sent=sent)).word == "run"
+        parts.drive.shift += 10_500
+        await redis.hset(parts.drive.keys.tick(), "last", str(await parts.drive.now() - 1))
+    end = await Work(parts.context).on(Arrival("c1", "moderation", "ollama", OLLAMA, sent, "token", None))
+    assert end == Dropped("ended")
+    page = seen(parts)
+    assert page.value("understudy_attempts_total", provider="ollama", what="worker_lost") == 1
+    assert page.value("understudy_requests_total", provider="ollama") == 1
+    assert page.value("understudy_quarantined_total", kind="moderation") == 1
+
+
+async def test_an_attempt_that_a_budget_denied_is_counted(redis: Redis) -> None:
+    parts = await parts_of(redis)
+    parts.context.settings = load_settings(
+        env_file=None, openai_api_key="sk-test", understudy_budget_day_usd="0.000001"
+    )
+    paid = replace(OPENAI, price=PRICE)
+    sent = (await parts.drive.open(provider="openai", queue="openai")).number("sent")
+    await Work(parts.context).on(Arrival("c1", "moderation", "openai", paid, sent, "token", None))
+    page = seen(parts)
+    assert page.value("understudy_attempts_total", provider="openai", what="budget") == 1
+    assert page.value("understudy_requests_total", provider="openai") == 0

@@ -21,11 +21,20 @@ if c and a.sent and int(c['waits:' .. a.queue]) == a.sent then
   c['waits:' .. a.queue] = nil
 end
 
+-- the rows that this script adds to the attempts: whoever began counts them
+local rows = {}
+local function add_row(row)
+  row = cjson.encode(row)
+  table.insert(rows, row)
+  add_attempt(a.id, c, row)
+end
+
 local function run()
   return { 'run', 'epoch', c.epoch, 'turn', c.turn, 'rid', c.rid, 'gen', c.gen, 'kind', c.kind, 'request', c.request,
     'opts', c.opts, 'deadline', c.deadline, 'created', c.created, 'first', c.first, 'attempts', c.attempts or '',
     'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now,
-    'reserved', reserved_of(c), 'steps', steps_of(c), 'inboxes', c.inboxes or '' }
+    'reserved', reserved_of(c), 'steps', steps_of(c), 'inboxes', c.inboxes or '',
+    'rows', table.concat(rows, '\n') }
 end
 local function over()
   if a.task or (c.plain == '1' and c.told ~= '1') then return { 'replay' } end
@@ -35,14 +44,13 @@ local function ended(reason)
   end_call(a.id, c, 'F', reason)
   if #tasks_of(c, a.task) > 0 then look_at(a.id, now) end
   local reply = over()
-  table.insert(reply, 'reason')
-  table.insert(reply, reason)
+  for _, each in ipairs({ 'reason', reason, 'rows', table.concat(rows, '\n') }) do table.insert(reply, each) end
   return reply
 end
 
 local function denied()
   return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now,
-    'short', c.denied_why == 'budget' and c.short or '' }
+    'short', c.denied_why == 'budget' and c.short or '', 'rows', table.concat(rows, '\n') }
 end
 
 -- a repeat after a lost reply gets the same answer; its lease counts from this one, for the worker knows no other
@@ -99,11 +107,11 @@ if c.st == 'R' then
   if int(c.lease) > now then return { 'drop', 'why', 'running' } end
   if is_quiet() then return { 'drop', 'why', 'quiet' } end
   set_call(a.id, c, { crashes = int(c.crashes) + 1 })
-  add_attempt(a.id, c, cjson.encode({
+  add_row({
     provider = c.prov, model = a.model, what = 'worker_lost', at_ms = int(c.begun), ms = now - int(c.begun),
     requests = int(c.requests) - int(c.base),
     cost_microusd = charged(c, int(c.base)),
-  }))
+  })
   if int(c.crashes) >= MAX_CRASHES then return ended('quarantined') end
 end
 
@@ -120,10 +128,10 @@ if short then
     denied_to = a.token, denied_why = 'budget', short = short,
     ['nb:' .. a.provider] = is_row and now + SHORT_MS or math.max(int(c.deadline), now) + GRACE_MS })
   if not is_row then
-    add_attempt(a.id, c, cjson.encode({
+    add_row({
       provider = a.provider, model = a.model, what = 'budget', at_ms = now,
       detail = 'the budget of the ' .. short .. ' has no room for it',
-    }))
+    })
   end
   look_at(a.id, math.min(now + 5000, int(c.deadline)))
   return denied()
