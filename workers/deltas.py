@@ -52,7 +52,7 @@ class _Event:
 
 
 class Deltas:
-    """The outbox of a process: a call's first event goes at once, then all that waits, every `PACE_S`.
+    """The outbox of a process: a call's first event goes at once and alone, all else that waits every `PACE_S`.
 
     Args:
         maxlen: entries of one inbox.
@@ -70,6 +70,7 @@ class Deltas:
         self._chars = 0
         self._sending = asyncio.Lock()
         self._due = asyncio.Event()
+        self._all_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at = 0.0
 
@@ -96,14 +97,20 @@ class Deltas:
         self._waiting.append(event)
         self._latest[run.call_id, run.epoch] = event
         self._chars += len(text)
-        self._schedule(at_once=run.n == 1)
+        self._schedule(is_first=run.n == 1)
 
-    def _schedule(self, *, at_once: bool) -> None:
+    def _schedule(self, *, is_first: bool) -> None:
         loop = asyncio.get_running_loop()
-        if at_once or loop.time() >= self._sent_at + PACE_S:
+        if loop.time() >= self._sent_at + PACE_S:
+            self._send_all()
+        elif is_first:
             self._due.set()
         elif self._timer is None:
-            self._timer = loop.call_at(self._sent_at + PACE_S, self._due.set)
+            self._timer = loop.call_at(self._sent_at + PACE_S, self._send_all)
+
+    def _send_all(self) -> None:
+        self._all_due = True
+        self._due.set()
 
     async def run(self) -> None:
         """Empty the outbox until cancelled."""
@@ -123,6 +130,7 @@ class Deltas:
         try:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
+                    self._all_due = True
                     await self._send()
         finally:
             if self._unsent:
@@ -131,15 +139,9 @@ class Deltas:
     async def _send(self) -> None:
         async with self._sending:
             self._due.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            self._unsent += self._waiting
-            self._waiting = []
-            self._latest.clear()
+            self._take_due()
             if not self._unsent:
                 return
-            self._sent_at = asyncio.get_running_loop().time()
             try:
                 await self._add(list(_batches(self._unsent)))
             except (RedisError, OSError):
@@ -148,6 +150,22 @@ class Deltas:
                 log.error("deltas are lost", error=type(error).__name__)
             self._unsent = []
             self._chars = sum(len(part) for event in self._waiting for part in event.parts)
+
+    def _take_due(self) -> None:
+        """All that waits where that is due, else the first events, which are not held up by the writing of others."""
+        if self._all_due:
+            self._all_due = False
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._sent_at = asyncio.get_running_loop().time()
+            due, self._waiting = self._waiting, []
+        else:
+            due = [event for event in self._waiting if event.n == 1]
+            self._waiting = [event for event in self._waiting if event.n != 1]
+        for event in due:
+            self._latest.pop((event.call_id, event.epoch), None)
+        self._unsent += due
 
     async def _add(self, entries: list[tuple[str, list[list[Any]]]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -98,10 +98,10 @@ async def outbox(redis: Inboxes) -> AsyncIterator[Deltas]:
         yield started
 
 
-async def test_a_calls_first_delta_goes_at_once_and_later_ones_together(
+async def test_a_calls_first_delta_goes_at_once_and_alone_and_later_ones_together(
     redis: Inboxes, outbox: Deltas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deltas, "PACE_S", 0.2)
+    monkeypatch.setattr(deltas, "PACE_S", 10)
     first, second = a_run("c1"), a_run("c2")
     outbox.say(first, "delta", "A")
     await aeventually(lambda: len(redis.entries) == 1)
@@ -110,11 +110,19 @@ async def test_a_calls_first_delta_goes_at_once_and_later_ones_together(
     assert len(redis.entries) == 1
     outbox.say(second, "delta", "B")
     await aeventually(lambda: len(redis.entries) == 2)
-    assert redis.entries[1] == ("b", [["c1", 7, 2, "delta", "bcd"], ["c2", 7, 1, "delta", "B"]])
+    assert redis.entries[1] == ("b", [["c2", 7, 1, "delta", "B"]])
     outbox.say(first, "delta", "e")
-    await asyncio.sleep(0)
-    assert len(redis.entries) == 2
-    await aeventually(lambda: len(redis.entries) == 3)
+    outbox.say(second, "delta", "f")
+    await outbox.flush()
+    assert redis.entries[2:] == [("b", [["c1", 7, 2, "delta", "bcde"], ["c2", 7, 2, "delta", "f"]])]
+
+
+async def test_what_comes_later_goes_when_its_time_has_come(redis: Inboxes, outbox: Deltas) -> None:
+    run = a_run()
+    for text in "abc":
+        outbox.say(run, "delta", text)
+        await aeventually(lambda so_far=text: redis.events()[-1:] and redis.events()[-1][3].endswith(so_far))
+    assert "".join(text for *_, text in redis.events()) == "abc"
 
 
 async def test_each_inbox_of_a_call_gets_its_events_and_no_others(redis: Inboxes, outbox: Deltas) -> None:
