@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Admission(Protocol):
-    """Asked when all is ready but the first byte, so that whoever holds one of few places asks meanwhile."""
+    """Asked when all is ready but the connection, so that whoever holds one of few places asks meanwhile."""
 
     async def admit(self) -> Limits:
         """Waits until the request may leave, and gives its limits; what it raises ends the request."""

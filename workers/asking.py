@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -85,18 +86,28 @@ class Asking:
             ProviderFailure: no time is left.
             LeaseLost: the call is not ours any more.
         """
-        if self._context.places is not None and not self._has_place:
-            await self._context.places.acquire()
-            self._has_place = True
+        await self._take_place()
         self._limits = await self._limits_now()
         if self._limits.total_s <= 0:
-            raise ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)
+            raise _late()
         if not self._lease.safe:
             raise LeaseLost
         prompt_log.asked(self._context.settings, self._prompt)
         self._left_at = time.monotonic()
         self._run.bill.sent()
         return self._limits
+
+    async def _take_place(self) -> None:
+        places = self._context.places
+        if places is None:
+            return
+        try:
+            async with asyncio.timeout(self._run.left_s()):
+                await places.acquire()
+                self._has_place = True
+        except TimeoutError:
+            self.release()
+            raise _late() from None
 
     def release(self) -> None:
         """Gives the place to whoever waits for one."""
@@ -129,3 +140,7 @@ class Asking:
             flows=self._streams,
             cold_start_s=self._context.settings.understudy_cold_start_s,
         )
+
+
+def _late() -> ProviderFailure:
+    return ProviderFailure(row("caller_deadline"), "no time was left to ask", requests=0)

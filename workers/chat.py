@@ -199,7 +199,7 @@ async def _screened(request: Request, prompt: ScreenPrompt) -> Reply:
 
 def _client(provider: Provider) -> openai.AsyncOpenAI:
     key = provider.api_key.get_secret_value() if provider.api_key else None
-    # A limit of 0 is none at all: how many requests run at once is decided before they come here.
+    # A limit of 0 is none at all: how many requests run at once is decided by who admits them.
     http = openai.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=0, keepalive_expiry=IDLE_S))
     client = openai.AsyncOpenAI(
         base_url=provider.base_url,
@@ -208,7 +208,7 @@ def _client(provider: Provider) -> openai.AsyncOpenAI:
         max_retries=0,
         timeout=_timeout(provider),
     )
-    ours = [] if provider.name == OPENAI else [only_ours(key)]
+    ours = [] if provider.name == OPENAI else [only_ours(key, provider.base_url)]
     http.event_hooks = {"request": [*ours, _before_it_leaves]}
     # The SDK imports a resource at its first use, which would hold up the loop; this is the one that `ping` uses.
     client.models.with_raw_response  # noqa: B018
@@ -219,6 +219,9 @@ async def _before_it_leaves(_: httpx2.Request) -> None:
     """The last that is done before a request gets a connection."""
     leaves = _leaving.get()
     if leaves is not None:
+        # Once, however often it is redirected; and a connection that is made now outlives the request, so that it must
+        # not take it along in its context.
+        _leaving.set(None)
         await leaves()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx2
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    import httpx2
 
 _OWN_HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "x-stainless-raw-response"}
@@ -23,14 +23,23 @@ def headers_of(call_id: str | None, *, probe: bool) -> dict[str, str]:
     return {name: value for name, value in marks.items() if value is not None}
 
 
-def only_ours(key: str | None) -> Callable[[httpx2.Request], Awaitable[None]]:
-    """Takes out of each request what the SDK adds from OpenAI's own environment variables, and about this machine."""
+def only_ours(key: str | None, base_url: str) -> Callable[[httpx2.Request], Awaitable[None]]:
+    """Takes out of each request what the SDK adds from OpenAI's own environment variables, and about this machine.
+
+    Args:
+        key: the provider's own; it is for its own origin alone, wherever that may redirect a request to.
+    """
+    own = _origin(httpx2.URL(base_url))
 
     async def hook(request: httpx2.Request) -> None:
         for name in list(request.headers):
             if name.lower() not in _OWN_HEADERS and not name.lower().startswith(PREFIX):
                 del request.headers[name]
-        if key is not None:
+        if key is not None and _origin(request.url) == own:
             request.headers["authorization"] = f"Bearer {key}"
 
     return hook
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

@@ -91,7 +91,7 @@ Leaves = Callable[[], Awaitable[None]]
 Exchange = Callable[[dict[str, Any], Leaves], AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]]
 """Sends a body and gives content type and bytes of the answer; may raise ServerStatus or Disconnected at any time.
 
-`Leaves` is awaited right before the first byte is sent.
+`Leaves` is awaited right before the request gets a connection.
 """
 
 
@@ -222,6 +222,7 @@ class Request:
             if len(body) > MAX_BYTES:
                 raise Malformed("longer than any answer")
             self._alive()
+        self._limit.reschedule(None)
         await self._release()
         text = self._got.whole(bytes(body))
         if text and self._on_delta is not None:

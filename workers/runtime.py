@@ -177,7 +177,7 @@ class Runtime:
             # a queue whose provider is absent here is none that this worker works on
             queues = [queue for queue in queues if queue.removesuffix(".batch") in self.by_name]
             if self.context.places is None:
-                self.context.places = asyncio.Semaphore(concurrency)
+                self.context.places = asyncio.BoundedSemaphore(concurrency)
             self.loop.call_soon(self.heartbeat.consuming, queues, concurrency)
             self.loop.submit(asyncio.to_thread(self.broker.warm))
         # What is loaded by now stays: looked through in each full collection, it would hold up every stream for 80 ms.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,11 +209,26 @@ async def test_a_screening_is_admitted_too(chat: Chat) -> None:
     assert door.places._value == 1
 
 
-async def test_a_list_of_models_is_asked_for_without_a_place(chat: Chat) -> None:
+async def test_a_request_that_is_redirected_is_admitted_and_counted_once_and_its_key_stays_at_home(chat: Chat) -> None:
+    door = Door(asyncio.Semaphore(1))
+    async with RawServer(lambda _: GOOD) as other:
+        moved = answer(307, {}, "application/json", f"Location: {other.base_url}/chat/completions")
+        async with RawServer(lambda _: moved) as server:
+            reply = await chat.complete(provider_at(server.base_url), Ask(), admission=door)
+    assert (reply.text, reply.requests, len(door.admitted_at)) == ("good", 1, 1)
+    assert server.asked[0].headers["authorization"] == "Bearer sk-test-key"
+    assert "authorization" not in other.asked[0].headers
+    assert door.places._value == 1
+
+
+async def test_an_open_connection_keeps_nothing_of_the_request_that_made_it(chat: Chat) -> None:
+    class Kept(dict[str, str]):
+        """A message that can be seen to be gone."""
+
     async with StandIn() as stand_in:
-        door, provider = Door(asyncio.Semaphore(0)), provider_at(stand_in.base_url)
-        waiting = asyncio.create_task(chat.complete(provider, Ask(), admission=door))
-        await door.asked_for.wait()
-        assert await chat.ping(provider, timeout_s=20) >= 0
-        waiting.cancel()
-        await asyncio.wait([waiting])
+        message = Kept(role="user", content="hello")
+        gone = weakref.ref(message)
+        await chat.complete(provider_at(stand_in.base_url), Ask(messages=[message]), timeout_s=20)
+        del message
+        gc.collect()
+        assert gone() is None

@@ -46,6 +46,7 @@ class Scripted:
                 raise self.failures.pop(0)
         finally:
             admission.release()
+            admission.release()  # with the last byte, and once more at the end
         return Reply(
             text=GOOD,
             finish_reason="stop",
