@@ -38,7 +38,7 @@ async def test_a_call_that_is_asked_twice_takes_a_place_each_time(redis: Redis) 
 
 async def test_a_call_whose_time_ran_out_while_it_waited_is_not_asked(redis: Redis) -> None:
     chat, places = Scripted(), asyncio.Semaphore(0)
-    attempting, _, _ = await begun(redis, chat, places, deadline_ms=2_000)
+    attempting, _, _ = await begun(redis, chat, places, deadline_ms=4_000)
     end = await attempting.go()
     assert isinstance(end, Failed)
     assert (end.what, chat.ready, chat.asked) == ("caller_deadline", 1, 0)
