@@ -60,7 +60,12 @@ class TaskPool(ThreadsPool):
         """Celery's hook: before anything is consumed."""
         hide_user_text()
         self.loop.start()
-        worker_hooks.make_hooks(self.app).on_start(self.loop)
+        try:
+            worker_hooks.make_hooks(self.app).on_start(self.loop)
+        except BaseException:
+            # The process is about to end: a uvloop that is still running then can crash the interpreter.
+            self.loop.stop()
+            raise
 
     def on_apply(
         self,
