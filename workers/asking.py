@@ -42,7 +42,8 @@ class Asking:
         self._limits: Limits
         self._prompt: Prompt
         self._left_at = 0.0
-        self._has_place = False
+        self._held: asyncio.Semaphore | None = None
+        """Its worker's places, while it has one of them."""
         self.kept_ms = 0
         """Of the call's time, what the latest request left to the next provider."""
 
@@ -104,16 +105,15 @@ class Asking:
         try:
             async with asyncio.timeout(self._run.left_s()):
                 await places.acquire()
-                self._has_place = True
         except TimeoutError:
-            self.release()
             raise _late() from None
+        self._held = places
 
     def release(self) -> None:
         """Gives the place to whoever waits for one."""
-        if self._context.places is not None and self._has_place:
-            self._has_place = False
-            self._context.places.release()
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
     def was_slow(self, reply: chat_reply.Reply) -> bool:
         """Whether the reply counts as slow: of one that is read as it comes, its beginning, however long it is."""

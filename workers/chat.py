@@ -130,15 +130,13 @@ class Chat:
         finally:
             admission.release()
 
-    async def _answered(
-        self, request: Request, provider: Provider, prompt: Prompt, *, tools: list[dict[str, Any]] | None, **more: Any
-    ) -> Reply:
+    async def _answered(self, request: Request, provider: Provider, prompt: Prompt, **parameters: Any) -> Reply:
         """Sends the request, plainer each time that the server rejects a parameter."""
         known = self._dialects.get((provider.name, provider.model)) or first_dialect(provider)
         dialect = known
         while True:
             try:
-                reply = await request.send(dialect.body(provider, prompt, tools=tools, **more))
+                reply = await request.send(dialect.body(provider, prompt, **parameters))
             except ParameterRejected as rejection:
                 plainer = dialect.without(rejection.parameter) if request.sent <= MAX_DIALECTS else None
                 if plainer is None:

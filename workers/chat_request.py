@@ -114,7 +114,8 @@ class Request:
         self._on_first_byte = on_first_byte
         self._loop = asyncio.get_running_loop()
         self._limits: Limits
-        self._limit: asyncio.Timeout
+        self._timeout: asyncio.Timeout
+        self._slack_s = SLACK_S
         self._started = self._ends = math.inf
         self._first_byte_at: float | None = None
         self._moved_at = -math.inf
@@ -147,18 +148,19 @@ class Request:
             self._limits = await self._admission.admit()
             self._started = self._loop.time()
             self._ends = self._started + self._limits.total_s
+            self._slack_s = min(SLACK_S, self._limits.gap_s / 10)
         self.sent += 1
         self._span = self._spans.enter_context(traced.asking(self._provider, body))
-        self._limit.reschedule(min(self._ends, self._loop.time() + self._limits.first_s))
+        self._timeout.reschedule(min(self._ends, self._loop.time() + self._limits.first_s))
 
     async def _send(self, body: dict[str, Any]) -> Reply:
         try:
-            async with asyncio.timeout(None) as self._limit:
+            async with asyncio.timeout(None) as self._timeout:
                 await self._read(body)
         except TimeoutError:
             # A complete answer stands, however its stream ends.
             if self._got.finish_reason is None:
-                raise self._timed_out(self._limit.when() or self._ends) from None
+                raise self._timed_out(self._timeout.when() or self._ends) from None
         except ServerStatus as error:
             failure = error.failure(requests=self.sent)
             if failure.row.name in _SAYS and rejects_tools(body, error.param, error.message):
@@ -196,7 +198,7 @@ class Request:
                     self._take(data)
                 if self._got.done:
                     # Reading on to the end lets the connection be used again.
-                    self._limit.reschedule(min(self._ends, self._loop.time() + TAIL_S))
+                    self._timeout.reschedule(min(self._ends, self._loop.time() + TAIL_S))
                     await self._release()
             for data in lines.end():
                 self._take(data)
@@ -222,7 +224,7 @@ class Request:
             if len(body) > MAX_BYTES:
                 raise Malformed("longer than any answer")
             self._alive()
-        self._limit.reschedule(None)
+        self._timeout.reschedule(None)  # all of it is here
         await self._release()
         text = self._got.whole(bytes(body))
         if text and self._on_delta is not None:
@@ -236,10 +238,10 @@ class Request:
             if self._on_first_byte is not None:
                 self._on_first_byte()
         if self._got.finish_reason is not None:
-            self._limit.reschedule(min(self._ends, now + TAIL_S))
-        elif now - self._moved_at >= min(SLACK_S, self._limits.gap_s / 10):
+            self._timeout.reschedule(min(self._ends, now + TAIL_S))
+        elif now - self._moved_at >= self._slack_s:
             self._moved_at = now
-            self._limit.reschedule(min(self._ends, now + self._limits.gap_s))
+            self._timeout.reschedule(min(self._ends, now + self._limits.gap_s))
 
     def _timed_out(self, when: float) -> ProviderFailure:
         limits, flowed = self._limits, self._first_byte_at is not None

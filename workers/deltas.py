@@ -102,13 +102,13 @@ class Deltas:
     def _schedule(self, *, is_first: bool) -> None:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._sent_at + PACE_S:
-            self._send_all()
+            self._all_is_due()
         elif is_first:
             self._due.set()
         elif self._timer is None:
-            self._timer = loop.call_at(self._sent_at + PACE_S, self._send_all)
+            self._timer = loop.call_at(self._sent_at + PACE_S, self._all_is_due)
 
-    def _send_all(self) -> None:
+    def _all_is_due(self) -> None:
         self._all_due = True
         self._due.set()
 

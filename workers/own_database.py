@@ -11,7 +11,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from understudy.errors import SettingsError
 from understudy.providers import queue_names
-from understudy.redis_client import redis_from
+from understudy.redis_client import now_ms, redis_from
 from understudy.state.keys import WORKER_TTL_MS, Keys
 
 if TYPE_CHECKING:
@@ -115,9 +115,7 @@ async def _release(settings: Settings, queues: tuple[str, ...]) -> None:
 async def _in_use(settings: Settings, stand_ins: Sequence[Provider]) -> tuple[int, list[str]]:
     redis, keys = redis_from(settings), Keys(settings.understudy_prefix)
     try:
-        seconds, micros = await redis.time()
-        now = seconds * 1000 + micros // 1000
-        alive = await redis.zrangebyscore(keys.workers(), now - WORKER_TTL_MS, "+inf")
+        alive = await redis.zrangebyscore(keys.workers(), await now_ms(redis) - WORKER_TTL_MS, "+inf")
         waiting = []
         for queue in queue_names(stand_ins):
             listed = not (settings.broker_url or settings.redis_url).startswith("amqp") and await redis.llen(queue)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.plain_parts import PlainCaller
 from tests.support.stack import Stack
+from workers.chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -84,3 +85,11 @@ async def rabbit(rabbitmq_stack: Stack, request: pytest.FixtureRequest) -> Async
     await rabbitmq_stack.renew()
     with rabbitmq_stack.shown_on_failure(request.session):
         yield rabbitmq_stack
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    """The connections to providers."""
+    chat = Chat()
+    yield chat
+    await chat.close()

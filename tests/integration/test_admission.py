@@ -13,7 +13,6 @@ import pytest
 from tests.support.chat_parts import GOOD, Ask, Asked, RawServer, answer, chunk, provider_at, stream
 from tests.support.polling import aeventually
 from tests.support.ports import free_port
-from workers.chat import Chat
 from workers.failures import ProviderFailure, row
 from workers.limits import Limits
 from workers.screening import ScreenPrompt
@@ -21,7 +20,7 @@ from workers.stand_in.fate import Fate
 from workers.stand_in.server import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from workers.chat import Chat
 
 LONG = Limits(60.0, 60.0, 60.0)
 
@@ -47,13 +46,6 @@ class Door:
         if self.is_within:
             self.is_within = False
             self.places.release()
-
-
-@pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
-    chat = Chat()
-    yield chat
-    await chat.close()
 
 
 async def test_nothing_is_sent_and_no_clock_runs_before_a_request_is_admitted(chat: Chat) -> None:

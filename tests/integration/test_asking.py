@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.attempting import Scripted, begun
 from tests.support.polling import aeventually
-from workers.attempt import Answer, Failed
+from workers.attempt import Answer, Attempting, Failed
 from workers.failures import ProviderFailure, row
 from workers.leases import LeaseLost
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
+async def waiting(chat: Scripted, attempting: Attempting) -> asyncio.Task[Answer | Failed]:
+    """The attempt, once all is ready but its place."""
+    going = asyncio.create_task(attempting.go())
+    await aeventually(lambda: chat.ready)
+    return going
+
+
 async def test_a_call_that_waits_is_asked_when_a_place_is_free_and_gives_it_back(redis: Redis) -> None:
     chat, places = Scripted(), asyncio.Semaphore(0)
     attempting, _, _ = await begun(redis, chat, places)
-    going = asyncio.create_task(attempting.go())
-    await aeventually(lambda: chat.ready)
+    going = await waiting(chat, attempting)
     assert chat.asked == 0
     places.release()
     assert isinstance(await going, Answer)
@@ -48,8 +54,7 @@ async def test_a_call_whose_time_ran_out_while_it_waited_is_not_asked(redis: Red
 async def test_a_call_whose_lease_was_lost_while_it_waited_is_not_asked(redis: Redis) -> None:
     chat, places = Scripted(), asyncio.Semaphore(0)
     attempting, lease, _ = await begun(redis, chat, places)
-    going = asyncio.create_task(attempting.go())
-    await aeventually(lambda: chat.ready)
+    going = await waiting(chat, attempting)
     lease.gone = "lost"
     places.release()
     with pytest.raises(LeaseLost):
@@ -61,8 +66,7 @@ async def test_a_call_whose_lease_was_lost_while_it_waited_is_not_asked(redis: R
 async def test_a_call_that_is_given_up_while_it_waits_leaves_the_place_to_the_next(redis: Redis) -> None:
     chat, places = Scripted(), asyncio.Semaphore(0)
     attempting, _, _ = await begun(redis, chat, places)
-    going = asyncio.create_task(attempting.go())
-    await aeventually(lambda: chat.ready)
+    going = await waiting(chat, attempting)
     going.cancel()
     await asyncio.wait([going])
     places.release()

@@ -20,23 +20,15 @@ from tests.support.chat_parts import (
 )
 from tests.support.polling import aeventually
 from understudy.contracts.call import Usage
-from workers.chat import Chat
 from workers.failures import ProviderFailure
 from workers.stand_in.fate import Fate
 from workers.stand_in.server import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from workers.chat import Chat
 
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}\n\n'
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
-
-
-@pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
-    chat = Chat()
-    yield chat
-    await chat.close()
 
 
 async def test_an_answer_comes_with_text_usage_model_and_times(chat: Chat) -> None:

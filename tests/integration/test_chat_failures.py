@@ -13,14 +13,13 @@ import pytest
 from tests.support.chat_parts import USER_TEXT, Ask, RawServer, answer, chunk, provider_at, stream
 from tests.support.ports import free_port
 from workers.admission import Admitted
-from workers.chat import Chat
 from workers.failures import TABLE, Billed, ProviderFailure
 from workers.limits import Limits
 from workers.stand_in.fate import Answer, Fate
 from workers.stand_in.server import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from workers.chat import Chat
 
 QUICK: dict[str, Any] = {"timeout_s": 20.0, "first_byte_s": 0.3}
 
@@ -106,13 +105,6 @@ ELSEWHERE = {
     "bug": "attempt",
     "shutdown": "attempt",
 }
-
-
-@pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
-    chat = Chat()
-    yield chat
-    await chat.close()
 
 
 async def failure_of(chat: Chat, base_url: str, **limits: Any) -> ProviderFailure:

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.chat_parts import RawServer, answer, provider_at
 from understudy.contracts.moderation import ModerationRequest
-from workers.chat import Chat
 from workers.failures import Health, ProviderFailure
 from workers.kind_work import Reply
 from workers.screening import MODEL, SCREENING
@@ -17,16 +16,9 @@ from workers.stand_in.fate import Fate
 from workers.stand_in.server import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from workers.chat import Chat
 
 PROMPT = SCREENING.build(ModerationRequest(text="you are [hate]"))
-
-
-@pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
-    chat = Chat()
-    yield chat
-    await chat.close()
 
 
 async def test_the_text_alone_goes_to_the_endpoint_and_its_model_is_told(chat: Chat) -> None:

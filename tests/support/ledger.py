@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from understudy.contracts.call import Attempt
+from understudy.redis_client import now_ms
 from understudy.state.keys import Keys
 from understudy.state.ledger import Adoption, Due, Ledger, NewCall, Reply
 from understudy.state.report import Report
@@ -36,8 +37,7 @@ class Drive:
 
     async def now(self) -> int:
         """The scripts' time."""
-        seconds, micros = await self.redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000 + self.shift
+        return await now_ms(self.redis) + self.shift
 
     async def later(self, ms: int) -> list[tuple[str, str]]:
         """Let time pass, with its ticks; what is due then: (call, why)."""

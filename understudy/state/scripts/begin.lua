@@ -29,12 +29,17 @@ local function add_row(row)
   add_attempt(a.id, c, row)
 end
 
+local function with_rows(reply)
+  table.insert(reply, 'rows')
+  table.insert(reply, table.concat(rows, '\n'))
+  return reply
+end
+
 local function run()
-  return { 'run', 'epoch', c.epoch, 'turn', c.turn, 'rid', c.rid, 'gen', c.gen, 'kind', c.kind, 'request', c.request,
+  return with_rows({ 'run', 'epoch', c.epoch, 'turn', c.turn, 'rid', c.rid, 'gen', c.gen, 'kind', c.kind, 'request', c.request,
     'opts', c.opts, 'deadline', c.deadline, 'created', c.created, 'first', c.first, 'attempts', c.attempts or '',
     'tried', c.tried or '', 'requests', c.requests, 'rounds', c.rounds, 'plain', c.plain or '0', 'v', c.v, 'now', now,
-    'reserved', reserved_of(c), 'steps', steps_of(c), 'inboxes', c.inboxes or '',
-    'rows', table.concat(rows, '\n') }
+    'reserved', reserved_of(c), 'steps', steps_of(c), 'inboxes', c.inboxes or '' })
 end
 local function over()
   if a.task or (c.plain == '1' and c.told ~= '1') then return { 'replay' } end
@@ -44,13 +49,14 @@ local function ended(reason)
   end_call(a.id, c, 'F', reason)
   if #tasks_of(c, a.task) > 0 then look_at(a.id, now) end
   local reply = over()
-  for _, each in ipairs({ 'reason', reason, 'rows', table.concat(rows, '\n') }) do table.insert(reply, each) end
-  return reply
+  table.insert(reply, 'reason')
+  table.insert(reply, reason)
+  return with_rows(reply)
 end
 
 local function denied()
-  return { 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now,
-    'short', c.denied_why == 'budget' and c.short or '', 'rows', table.concat(rows, '\n') }
+  return with_rows({ 'denied', 'epoch', c.epoch, 'turn', c.turn, 'why', c.denied_why, 'until', c['nb:' .. a.provider], 'now', now,
+    'short', c.denied_why == 'budget' and c.short or '' })
 end
 
 -- a repeat after a lost reply gets the same answer; its lease counts from this one, for the worker knows no other
